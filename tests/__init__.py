@@ -1,0 +1,1 @@
+"""Homeport's tests; `./tests/run.sh` runs every one of them."""
