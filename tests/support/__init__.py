@@ -1,0 +1,1 @@
+"""What several kinds of tests share: a fake clock and loop, leak checks, real processes, and the engine."""
