@@ -1,0 +1,407 @@
+"""What the controller knows: one frozen, typed record a thing.
+
+Every record is immutable; a change is a new record put in a transaction. Records hold facts and decisions only. Whatever follows
+from them (ARNs, counts, remaining resources, a task's lastStatus) is computed where it is needed and never stored.
+
+New fields are added with a default. Any other change of a record is a migration and raises its kind's `codec_version`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+DesiredStatus = Literal["RUNNING", "STOPPED"]
+ReportedStatus = Literal["NONE", "PENDING", "RUNNING", "STOPPED"]
+Disposition = Literal["NONE", "NEVER_SENT", "UNKNOWN", "GIVEN_UP", "FORCED"]
+StopCode = Literal[
+    "TaskFailedToStart",
+    "EssentialContainerExited",
+    "UserInitiated",
+    "ServiceSchedulerInitiated",
+    "SpotInterruption",
+    "TerminationNotice",
+    "InfrastructureHealth",
+]
+HealthStatus = Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
+ClusterStatus = Literal["ACTIVE", "INACTIVE"]
+TaskDefinitionStatus = Literal["ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"]
+InstanceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
+ServiceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
+SchedulingStrategy = Literal["REPLICA", "DAEMON"]
+DeploymentStatus = Literal["PRIMARY", "ACTIVE", "INACTIVE"]
+RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
+Role = Literal["administrator", "agent"]
+
+Document = dict[str, Any]
+"""A mapping shaped by the service model, checked on its way in and never changed afterwards."""
+
+
+class Entity(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A record of the state.
+
+    `kind` names it in the store, `codec_version` the form of its stored body, and `durable` tells whether it is stored at all:
+    volatile kinds live in memory only and vanish with the process.
+    """
+
+    kind: ClassVar[str]
+    codec_version: ClassVar[int] = 1
+    durable: ClassVar[bool] = True
+
+    @property
+    def key(self) -> str:
+        """The record's identity among its kind."""
+        raise NotImplementedError
+
+
+class Tag(msgspec.Struct, frozen=True, gc=False):
+    """One resource tag."""
+
+    key: str
+    value: str = ""
+
+
+class Attribute(msgspec.Struct, frozen=True, gc=False):
+    """A container instance attribute; capabilities have a name and no value."""
+
+    name: str
+    value: str | None = None
+
+
+class Cluster(Entity):
+    """A cluster: the namespace of instances, tasks and services."""
+
+    kind: ClassVar[str] = "cluster"
+
+    name: str
+    status: ClusterStatus = "ACTIVE"
+    created_at: float
+    tags: tuple[Tag, ...] = ()
+    options: Document = {}
+    """Members that are kept and answered as given: settings, configuration, capacityProviders, defaultCapacityProviderStrategy,
+    serviceConnectDefaults."""
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class TaskDefinitionFamily(Entity):
+    """A family's revision counter. It survives the deletion of every revision, so that a number is never used twice."""
+
+    kind: ClassVar[str] = "task-definition-family"
+
+    name: str
+    last_revision: int
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class TaskDefinition(Entity):
+    """One revision of a task definition."""
+
+    kind: ClassVar[str] = "task-definition"
+
+    family: str
+    revision: int
+    status: TaskDefinitionStatus = "ACTIVE"
+    document: Document
+    """The normalised RegisterTaskDefinition input (containerDefinitions, volumes, networkMode, cpu, memory, ...), defaults filled."""
+    requires_attributes: tuple[str, ...] = ()
+    compatibilities: tuple[str, ...] = ()
+    registered_at: float
+    registered_by: str = ""
+    deregistered_at: float | None = None
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return task_definition_key(self.family, self.revision)
+
+
+class ContainerInstance(Entity):
+    """A machine that registered."""
+
+    kind: ClassVar[str] = "container-instance"
+
+    cluster: str
+    id: str
+    status: InstanceStatus = "ACTIVE"
+    status_reason: str = ""
+    ec2_instance_id: str
+    cpu: int
+    """Registered CPU units, 1,024 a core."""
+    memory: int
+    """Registered memory in MiB."""
+    reserved_ports_tcp: tuple[int, ...] = ()
+    reserved_ports_udp: tuple[int, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    """What the agent registered, in its order, then what the controller added."""
+    tags: tuple[Tag, ...] = ()
+    agent_version: str = ""
+    agent_hash: str = ""
+    docker_version: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    registered_at: float
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        return instance_key(self.cluster, self.id)
+
+
+class InstanceConnection(Entity):
+    """Whether an instance's agent is connected; known to this process only."""
+
+    kind: ClassVar[str] = "instance-connection"
+    durable: ClassVar[bool] = False
+
+    cluster: str
+    id: str
+    connected: bool
+    synchronised: bool = False
+    """Whether the agent has told, or been asked for, all its tasks since it connected."""
+    changed_at: float
+
+    @property
+    def key(self) -> str:
+        return instance_key(self.cluster, self.id)
+
+
+class NetworkBinding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Where a container port can be reached on its host."""
+
+    bind_ip: str = ""
+    container_port: int | None = None
+    host_port: int | None = None
+    protocol: str = "tcp"
+    container_port_range: str = ""
+    host_port_range: str = ""
+
+
+class TaskContainer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What agents reported about one container of a task."""
+
+    name: str
+    id: str
+    """Last segment of the container's ARN."""
+    last_status: str = "PENDING"
+    runtime_id: str = ""
+    image_digest: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    health_status: HealthStatus = "UNKNOWN"
+    network_bindings: tuple[NetworkBinding, ...] = ()
+
+
+class Task(Entity):
+    """One task: started at most once, on at most one instance, for ever.
+
+    `desired_status`, `disposition` and `stop_code` are written by the controller's decisions, `reported_status` and the containers by
+    agents' reports. What the API calls lastStatus follows from them (`lifecycle.last_status`).
+    """
+
+    kind: ClassVar[str] = "task"
+
+    cluster: str
+    id: str
+    family: str
+    revision: int
+    instance: str | None = None
+    """Id of the container instance that the task is placed on; None while it waits for a place."""
+    group: str = ""
+    started_by: str = ""
+    launch_type: str = "EC2"
+    service: str | None = None
+    """Name of the service that owns the task; None for a standalone task."""
+    deployment: str | None = None
+    """Id of the deployment (`ecs-svc/...`) that started the task."""
+    desired_status: DesiredStatus = "RUNNING"
+    reported_status: ReportedStatus = "NONE"
+    disposition: Disposition = "NONE"
+    has_run: bool = False
+    """Whether the task was ever reported RUNNING; tells a failed start from an exit."""
+    containers: tuple[TaskContainer, ...] = ()
+    cpu: int = 0
+    """CPU units reserved on the instance."""
+    memory: int = 0
+    """MiB reserved on the instance."""
+    ports_tcp: tuple[int, ...] = ()
+    ports_udp: tuple[int, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    created_epoch: int = 0
+    created_at: float
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+    started_at: float | None = None
+    stopping_at: float | None = None
+    execution_stopped_at: float | None = None
+    stopped_at: float | None = None
+    stop_code: StopCode | None = None
+    stopped_reason: str = ""
+    pending_reason: str = ""
+    """Why a task that has not started yet waits, in the agent's or the scheduler's words."""
+    options: Document = {}
+    """Members that are kept and answered as given: overrides, platformVersion, enableExecuteCommand, networkConfiguration, ..."""
+    tags: tuple[Tag, ...] = ()
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        return task_key(self.cluster, self.id)
+
+
+class Service(Entity):
+    """A service: so many tasks of a task definition, kept running."""
+
+    kind: ClassVar[str] = "service"
+
+    cluster: str
+    name: str
+    status: ServiceStatus = "ACTIVE"
+    scheduling_strategy: SchedulingStrategy = "REPLICA"
+    desired_count: int = 0
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    launch_type: str = "EC2"
+    health_check_grace_period_s: int = 0
+    propagate_tags: str = "NONE"
+    enable_ecs_managed_tags: bool = False
+    options: Document = {}
+    """Members that are kept and answered as given: deploymentConfiguration, placementConstraints, placementStrategy,
+    networkConfiguration, loadBalancers, serviceRegistries, ..."""
+    client_token: str = ""
+    created_at: float
+    created_by: str = ""
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return service_key(self.cluster, self.name)
+
+
+class Deployment(Entity):
+    """One deployment of a service: a task definition revision being made, or having been made, what the service runs."""
+
+    kind: ClassVar[str] = "deployment"
+
+    cluster: str
+    service: str
+    id: str
+    """`ecs-svc/` and digits."""
+    status: DeploymentStatus = "PRIMARY"
+    family: str
+    revision: int
+    rollout_state: RolloutState = "IN_PROGRESS"
+    rollout_state_reason: str = ""
+    failed_tasks: int = 0
+    """Consecutive tasks that ended before they ran; 0 again as soon as one runs."""
+    steady: bool = False
+    """Whether the steady state was already announced for the present run of steadiness."""
+    image_digests: tuple[tuple[str, str], ...] = ()
+    """Container name and digest, as resolved by the deployment's first task."""
+    created_at: float
+    updated_at: float
+
+    @property
+    def key(self) -> str:
+        return deployment_key(self.cluster, self.service, self.id)
+
+
+class QuarantinedTask(Entity):
+    """A task that an agent runs and this store does not know: shown, never stopped by default."""
+
+    kind: ClassVar[str] = "quarantined-task"
+
+    cluster: str
+    instance: str
+    task_arn: str
+    family: str = ""
+    version: str = ""
+    first_seen_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.cluster}/{self.instance}/{self.task_arn}"
+
+
+class RunTaskToken(Entity):
+    """A RunTask client token, so that a repeated call answers with the tasks of the first."""
+
+    kind: ClassVar[str] = "run-task-token"
+
+    cluster: str
+    token: str
+    fingerprint: str
+    """Digest of the request without its token; another digest under the same token is a conflict."""
+    tasks: tuple[str, ...]
+    failures: tuple[Document, ...] = ()
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.cluster}/{self.token}"
+
+
+class AccessKey(Entity):
+    """Who may call. The secret is stored encrypted under the key file, which is no part of the store."""
+
+    kind: ClassVar[str] = "access-key"
+
+    id: str
+    role: Role
+    cluster: str | None = None
+    """The only cluster that an agent key may act in."""
+    secret_ciphertext: str
+    created_at: float
+    enabled: bool = True
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
+def instance_key(cluster: str, instance_id: str) -> str:
+    """Key of a container instance and of its connection."""
+    return f"{cluster}/{instance_id}"
+
+
+def task_key(cluster: str, task_id: str) -> str:
+    """Key of a task."""
+    return f"{cluster}/{task_id}"
+
+
+def service_key(cluster: str, name: str) -> str:
+    """Key of a service."""
+    return f"{cluster}/{name}"
+
+
+def deployment_key(cluster: str, service: str, deployment_id: str) -> str:
+    """Key of a deployment."""
+    return f"{cluster}/{service}/{deployment_id}"
+
+
+def task_definition_key(family: str, revision: int) -> str:
+    """Key of a task definition revision, as users write it."""
+    return f"{family}:{revision}"
+
+
+KINDS: tuple[type[Entity], ...] = (
+    Cluster,
+    TaskDefinitionFamily,
+    TaskDefinition,
+    ContainerInstance,
+    InstanceConnection,
+    Task,
+    Service,
+    Deployment,
+    QuarantinedTask,
+    RunTaskToken,
+    AccessKey,
+)
+"""Every kind of record that the state holds."""

@@ -1,0 +1,131 @@
+"""Maps of records by what they are looked up by, kept with every put."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, ItemsView, Mapping
+from typing import Any, Generic, TypeVar
+
+from controller.state.entities import (
+    AccessKey,
+    ContainerInstance,
+    Deployment,
+    Entity,
+    QuarantinedTask,
+    Service,
+    Task,
+    TaskDefinition,
+    instance_key,
+    service_key,
+)
+from controller.state.lifecycle import holds_resources, is_ended
+
+E = TypeVar("E", bound=Entity)
+
+_NOTHING: Mapping[str, Entity] = {}
+
+
+class Index(Generic[E]):
+    """The definition of an index: which values a record of `kind` is found under. It holds no records itself."""
+
+    def __init__(self, kind: type[E], values: Callable[[E], Iterable[Hashable]]) -> None:
+        self.kind = kind
+        self.values = values
+
+
+class Buckets(Generic[E]):
+    """The records of one index, by value."""
+
+    def __init__(self, index: Index[E]) -> None:
+        self._values = index.values
+        self._buckets: dict[Hashable, dict[str, E]] = {}
+
+    def bucket(self, value: Hashable) -> Mapping[str, E]:
+        """Records found under `value`, by key."""
+        return self._buckets.get(value, _NOTHING)  # type: ignore[return-value]  # an empty mapping has no records of another kind
+
+    def items(self) -> ItemsView[Hashable, dict[str, E]]:
+        """Every value with its records."""
+        return self._buckets.items()
+
+    def replace(self, key: str, old: E | None, new: E | None) -> None:
+        """Move a record from the values of `old` to the values of `new`."""
+        after = tuple(self._values(new)) if new is not None else ()
+        if old is not None:
+            for value in self._values(old):
+                if value not in after:
+                    bucket = self._buckets[value]
+                    del bucket[key]
+                    if not bucket:
+                        del self._buckets[value]
+        if new is not None:
+            for value in after:
+                self._buckets.setdefault(value, {})[key] = new
+
+
+TASKS_BY_CLUSTER: Index[Task] = Index(Task, lambda task: ((task.cluster, task.desired_status),))
+"""Tasks by (cluster, desired status)."""
+
+LIVE_TASKS_BY_CLUSTER: Index[Task] = Index(Task, lambda task: () if is_ended(task) else (task.cluster,))
+"""Tasks that are not STOPPED, by cluster."""
+
+TASKS_ON_INSTANCE: Index[Task] = Index(
+    Task, lambda task: (instance_key(task.cluster, task.instance),) if task.instance and holds_resources(task) else ()
+)
+"""Tasks that hold resources of an instance, by the instance's key."""
+
+LIVE_TASKS_OF_SERVICE: Index[Task] = Index(
+    Task, lambda task: (service_key(task.cluster, task.service),) if task.service and not is_ended(task) else ()
+)
+"""Tasks of a service that are not STOPPED, by the service's key."""
+
+ENDED_TASKS: Index[Task] = Index(Task, lambda task: (True,) if is_ended(task) and not holds_resources(task) else ())
+"""STOPPED tasks under the one value True; they retire to the history after an hour."""
+
+LIVE_TASKS_OF_DEFINITION: Index[Task] = Index(
+    Task, lambda task: () if is_ended(task) else (f"{task.family}:{task.revision}",)
+)
+"""Tasks that are not STOPPED, by the key of their task definition."""
+
+INSTANCES_BY_CLUSTER: Index[ContainerInstance] = Index(ContainerInstance, lambda instance: (instance.cluster,))
+"""Container instances by cluster, INACTIVE ones too."""
+
+SERVICES_BY_CLUSTER: Index[Service] = Index(Service, lambda service: (service.cluster,))
+"""Services by cluster, INACTIVE ones too."""
+
+DEPLOYMENTS_OF_SERVICE: Index[Deployment] = Index(
+    Deployment, lambda deployment: (service_key(deployment.cluster, deployment.service),)
+)
+"""Deployments by the key of their service, INACTIVE ones too."""
+
+DEFINITIONS_OF_FAMILY: Index[TaskDefinition] = Index(TaskDefinition, lambda definition: (definition.family,))
+"""Task definition revisions by family."""
+
+QUARANTINED_BY_CLUSTER: Index[QuarantinedTask] = Index(QuarantinedTask, lambda task: (task.cluster,))
+"""Quarantined tasks by cluster."""
+
+QUARANTINED_ON_INSTANCE: Index[QuarantinedTask] = Index(
+    QuarantinedTask, lambda task: (instance_key(task.cluster, task.instance),)
+)
+"""Quarantined tasks by the key of the instance that runs them."""
+
+AGENT_KEYS_BY_CLUSTER: Index[AccessKey] = Index(
+    AccessKey, lambda access_key: (access_key.cluster,) if access_key.role == "agent" else ()
+)
+"""Agent access keys by cluster."""
+
+INDEXES: tuple[Index[Any], ...] = (
+    TASKS_BY_CLUSTER,
+    LIVE_TASKS_BY_CLUSTER,
+    TASKS_ON_INSTANCE,
+    LIVE_TASKS_OF_SERVICE,
+    ENDED_TASKS,
+    LIVE_TASKS_OF_DEFINITION,
+    INSTANCES_BY_CLUSTER,
+    SERVICES_BY_CLUSTER,
+    DEPLOYMENTS_OF_SERVICE,
+    DEFINITIONS_OF_FAMILY,
+    QUARANTINED_BY_CLUSTER,
+    QUARANTINED_ON_INSTANCE,
+    AGENT_KEYS_BY_CLUSTER,
+)
+"""Every index that the state keeps."""
