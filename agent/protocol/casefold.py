@@ -1,4 +1,4 @@
-"""Reading JSON as Go's decoder does: names in any case, ``null`` as good as absent, unknown members ignored."""
+"""Reading JSON as Go does: names in any case, ``null`` as good as absent, unknown members ignored."""
 
 from functools import lru_cache
 from typing import Any, get_args

@@ -1,0 +1,1 @@
+"""The control-plane side: registration, the two websockets, state-change submission, back-off."""
