@@ -1,4 +1,4 @@
-"""Every test cleans up behind itself: tasks, threads and file descriptors.
+"""Every test cleans up behind itself: tasks, threads, file descriptors, and what it made in the engine.
 
 A pytest plugin. A test that may leave something behind says so and why: `@pytest.mark.leaks_allowed("…")`.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
+from tests.support import engine
 
 _THREAD_GRACE_S = 2.0
 _LOOP_TURNS_OF_GRACE = 20
@@ -53,6 +55,26 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
         left = {task for task in left if not task.done()}
     names = ", ".join(sorted(f"{task.get_name()} ({task.get_coro()!r})" for task in left))
     pytest.fail(f"the test left tasks running: {names}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_engine_objects(
+    _no_leaked_threads_or_files: None, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    if not request.node.get_closest_marker("engine"):
+        yield
+        return
+    request.getfixturevalue("docker_engine")
+    with engine.client() as connection:
+        before = engine.labelled_objects(connection)
+    yield
+    with engine.client() as connection:
+        left = {
+            name: labels for name, labels in engine.labelled_objects(connection).items() if name not in before
+        }
+        engine.remove_objects(connection, left)
+    if left:
+        pytest.fail("the test left in the engine: " + ", ".join(sorted(left)), pytrace=False)
 
 
 def open_files() -> dict[int, str]:
