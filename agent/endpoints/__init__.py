@@ -1,0 +1,1 @@
+"""The agent's local HTTP servers: introspection and Prometheus metrics."""
