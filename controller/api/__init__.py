@@ -1,0 +1,1 @@
+"""The front door: HTTP, signatures, authorisation, dispatch, input checks, and the operations."""
