@@ -38,7 +38,7 @@ def boolean(text: str) -> bool:
 
 
 def go_duration_s(text: str) -> float:
-    """Go's ``time.ParseDuration`` for durations that are not negative, in seconds: ``1h30m``, ``10s``, ``250ms``."""
+    """Go's ``time.ParseDuration`` without negative ones, in seconds: ``1h30m``, ``10s``, ``250ms``."""
     rest = text.removeprefix("+")
     if rest == "0":
         return 0.0
