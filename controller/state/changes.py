@@ -13,7 +13,8 @@ CauseKind = Literal["request", "agent", "decision", "timer", "start"]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """What brought a change about: an API request, an agent's message, a decision of a loop, a timer or the controller's start."""
+    """What brought a change about: an API request, an agent's message, a decision of a loop, a timer or the
+    controller's start."""
 
     kind: CauseKind
     id: str = ""
@@ -33,4 +34,5 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 Subscriber = Callable[[Sequence[Change]], None]
-"""Called on the event loop with the changes of a flush. It only marks what to look at: it neither blocks nor raises nor writes."""
+"""Called on the event loop with the changes of a flush. It only marks what to look at: it neither blocks nor
+raises nor writes."""

@@ -1,9 +1,11 @@
 """What the controller knows: one frozen, typed record a thing.
 
-Every record is immutable; a change is a new record put in a transaction. Records hold facts and decisions only. Whatever follows
-from them (ARNs, counts, remaining resources, a task's lastStatus) is computed where it is needed and never stored.
+Every record is immutable; a change is a new record put in a transaction. Records hold facts and decisions
+only. Whatever follows from them (ARNs, counts, remaining resources, a task's lastStatus) is computed where it
+is needed and never stored.
 
-New fields are added with a default. Any other change of a record is a migration and raises its kind's `codec_version`.
+New fields are added with a default. Any other change of a record is a migration and raises its kind's
+`codec_version`.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ Document = dict[str, Any]
 class Entity(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A record of the state.
 
-    `kind` names it in the store, `codec_version` the form of its stored body, and `durable` tells whether it is stored at all:
-    volatile kinds live in memory only and vanish with the process.
+    `kind` names it in the store, `codec_version` the form of its stored body, and `durable` tells whether it
+    is stored at all: volatile kinds live in memory only and vanish with the process.
     """
 
     kind: ClassVar[str]
@@ -69,7 +71,7 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     value: str | None = None
 
 
-class Cluster(Entity):
+class Cluster(Entity, frozen=True, kw_only=True):
     """A cluster: the namespace of instances, tasks and services."""
 
     kind: ClassVar[str] = "cluster"
@@ -79,16 +81,17 @@ class Cluster(Entity):
     created_at: float
     tags: tuple[Tag, ...] = ()
     options: Document = {}
-    """Members that are kept and answered as given: settings, configuration, capacityProviders, defaultCapacityProviderStrategy,
-    serviceConnectDefaults."""
+    """Members that are kept and answered as given: settings, configuration, capacityProviders,
+    defaultCapacityProviderStrategy, serviceConnectDefaults."""
 
     @property
     def key(self) -> str:
         return self.name
 
 
-class TaskDefinitionFamily(Entity):
-    """A family's revision counter. It survives the deletion of every revision, so that a number is never used twice."""
+class TaskDefinitionFamily(Entity, frozen=True, kw_only=True):
+    """A family's revision counter. It survives the deletion of every revision, so that a number is never used
+    twice."""
 
     kind: ClassVar[str] = "task-definition-family"
 
@@ -100,7 +103,7 @@ class TaskDefinitionFamily(Entity):
         return self.name
 
 
-class TaskDefinition(Entity):
+class TaskDefinition(Entity, frozen=True, kw_only=True):
     """One revision of a task definition."""
 
     kind: ClassVar[str] = "task-definition"
@@ -109,7 +112,8 @@ class TaskDefinition(Entity):
     revision: int
     status: TaskDefinitionStatus = "ACTIVE"
     document: Document
-    """The normalised RegisterTaskDefinition input (containerDefinitions, volumes, networkMode, cpu, memory, ...), defaults filled."""
+    """The normalised RegisterTaskDefinition input (containerDefinitions, volumes, networkMode, cpu, memory,
+    ...), defaults filled."""
     requires_attributes: tuple[str, ...] = ()
     compatibilities: tuple[str, ...] = ()
     registered_at: float
@@ -122,7 +126,7 @@ class TaskDefinition(Entity):
         return task_definition_key(self.family, self.revision)
 
 
-class ContainerInstance(Entity):
+class ContainerInstance(Entity, frozen=True, kw_only=True):
     """A machine that registered."""
 
     kind: ClassVar[str] = "container-instance"
@@ -155,7 +159,7 @@ class ContainerInstance(Entity):
         return instance_key(self.cluster, self.id)
 
 
-class InstanceConnection(Entity):
+class InstanceConnection(Entity, frozen=True, kw_only=True):
     """Whether an instance's agent is connected; known to this process only."""
 
     kind: ClassVar[str] = "instance-connection"
@@ -199,11 +203,12 @@ class TaskContainer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, k
     network_bindings: tuple[NetworkBinding, ...] = ()
 
 
-class Task(Entity):
+class Task(Entity, frozen=True, kw_only=True):
     """One task: started at most once, on at most one instance, for ever.
 
-    `desired_status`, `disposition` and `stop_code` are written by the controller's decisions, `reported_status` and the containers by
-    agents' reports. What the API calls lastStatus follows from them (`lifecycle.last_status`).
+    `desired_status`, `disposition` and `stop_code` are written by the controller's decisions,
+    `reported_status` and the containers by agents' reports. What the API calls lastStatus follows from them
+    (`lifecycle.last_status`).
     """
 
     kind: ClassVar[str] = "task"
@@ -247,7 +252,8 @@ class Task(Entity):
     pending_reason: str = ""
     """Why a task that has not started yet waits, in the agent's or the scheduler's words."""
     options: Document = {}
-    """Members that are kept and answered as given: overrides, platformVersion, enableExecuteCommand, networkConfiguration, ..."""
+    """Members that are kept and answered as given: overrides, platformVersion, enableExecuteCommand,
+    networkConfiguration, ..."""
     tags: tuple[Tag, ...] = ()
     version: int = 1
 
@@ -256,7 +262,7 @@ class Task(Entity):
         return task_key(self.cluster, self.id)
 
 
-class Service(Entity):
+class Service(Entity, frozen=True, kw_only=True):
     """A service: so many tasks of a task definition, kept running."""
 
     kind: ClassVar[str] = "service"
@@ -273,8 +279,8 @@ class Service(Entity):
     propagate_tags: str = "NONE"
     enable_ecs_managed_tags: bool = False
     options: Document = {}
-    """Members that are kept and answered as given: deploymentConfiguration, placementConstraints, placementStrategy,
-    networkConfiguration, loadBalancers, serviceRegistries, ..."""
+    """Members that are kept and answered as given: deploymentConfiguration, placementConstraints,
+    placementStrategy, networkConfiguration, loadBalancers, serviceRegistries, ..."""
     client_token: str = ""
     created_at: float
     created_by: str = ""
@@ -285,8 +291,9 @@ class Service(Entity):
         return service_key(self.cluster, self.name)
 
 
-class Deployment(Entity):
-    """One deployment of a service: a task definition revision being made, or having been made, what the service runs."""
+class Deployment(Entity, frozen=True, kw_only=True):
+    """One deployment of a service: a task definition revision being made, or having been made, what the
+    service runs."""
 
     kind: ClassVar[str] = "deployment"
 
@@ -313,7 +320,7 @@ class Deployment(Entity):
         return deployment_key(self.cluster, self.service, self.id)
 
 
-class QuarantinedTask(Entity):
+class QuarantinedTask(Entity, frozen=True, kw_only=True):
     """A task that an agent runs and this store does not know: shown, never stopped by default."""
 
     kind: ClassVar[str] = "quarantined-task"
@@ -330,7 +337,7 @@ class QuarantinedTask(Entity):
         return f"{self.cluster}/{self.instance}/{self.task_arn}"
 
 
-class RunTaskToken(Entity):
+class RunTaskToken(Entity, frozen=True, kw_only=True):
     """A RunTask client token, so that a repeated call answers with the tasks of the first."""
 
     kind: ClassVar[str] = "run-task-token"
@@ -348,7 +355,7 @@ class RunTaskToken(Entity):
         return f"{self.cluster}/{self.token}"
 
 
-class AccessKey(Entity):
+class AccessKey(Entity, frozen=True, kw_only=True):
     """Who may call. The secret is stored encrypted under the key file, which is no part of the store."""
 
     kind: ClassVar[str] = "access-key"

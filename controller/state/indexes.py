@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, ItemsView, Mapping
+from collections.abc import Callable, Hashable, ItemsView, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from controller.state.entities import (
@@ -21,11 +21,10 @@ from controller.state.lifecycle import holds_resources, is_ended
 
 E = TypeVar("E", bound=Entity)
 
-_NOTHING: Mapping[str, Entity] = {}
-
 
 class Index(Generic[E]):
-    """The definition of an index: which values a record of `kind` is found under. It holds no records itself."""
+    """The definition of an index: which values a record of `kind` is found under. It holds no records
+    itself."""
 
     def __init__(self, kind: type[E], values: Callable[[E], Iterable[Hashable]]) -> None:
         self.kind = kind
@@ -41,7 +40,7 @@ class Buckets(Generic[E]):
 
     def bucket(self, value: Hashable) -> Mapping[str, E]:
         """Records found under `value`, by key."""
-        return self._buckets.get(value, _NOTHING)  # type: ignore[return-value]  # an empty mapping has no records of another kind
+        return self._buckets.get(value, {})
 
     def items(self) -> ItemsView[Hashable, dict[str, E]]:
         """Every value with its records."""
@@ -69,16 +68,22 @@ LIVE_TASKS_BY_CLUSTER: Index[Task] = Index(Task, lambda task: () if is_ended(tas
 """Tasks that are not STOPPED, by cluster."""
 
 TASKS_ON_INSTANCE: Index[Task] = Index(
-    Task, lambda task: (instance_key(task.cluster, task.instance),) if task.instance and holds_resources(task) else ()
+    Task,
+    lambda task: (
+        (instance_key(task.cluster, task.instance),) if task.instance and holds_resources(task) else ()
+    ),
 )
 """Tasks that hold resources of an instance, by the instance's key."""
 
 LIVE_TASKS_OF_SERVICE: Index[Task] = Index(
-    Task, lambda task: (service_key(task.cluster, task.service),) if task.service and not is_ended(task) else ()
+    Task,
+    lambda task: (service_key(task.cluster, task.service),) if task.service and not is_ended(task) else (),
 )
 """Tasks of a service that are not STOPPED, by the service's key."""
 
-ENDED_TASKS: Index[Task] = Index(Task, lambda task: (True,) if is_ended(task) and not holds_resources(task) else ())
+ENDED_TASKS: Index[Task] = Index(
+    Task, lambda task: (True,) if is_ended(task) and not holds_resources(task) else ()
+)
 """STOPPED tasks under the one value True; they retire to the history after an hour."""
 
 LIVE_TASKS_OF_DEFINITION: Index[Task] = Index(
@@ -86,7 +91,9 @@ LIVE_TASKS_OF_DEFINITION: Index[Task] = Index(
 )
 """Tasks that are not STOPPED, by the key of their task definition."""
 
-INSTANCES_BY_CLUSTER: Index[ContainerInstance] = Index(ContainerInstance, lambda instance: (instance.cluster,))
+INSTANCES_BY_CLUSTER: Index[ContainerInstance] = Index(
+    ContainerInstance, lambda instance: (instance.cluster,)
+)
 """Container instances by cluster, INACTIVE ones too."""
 
 SERVICES_BY_CLUSTER: Index[Service] = Index(Service, lambda service: (service.cluster,))

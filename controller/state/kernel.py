@@ -1,13 +1,14 @@
 """The state: every record in memory, one writer, and nothing visible outside before it is durable.
 
-A transaction contains no await. Its puts apply in memory at once and join the next group flush. Whoever answers somebody outside waits
-for `State.flushed` with the newest number that it touched, reads and idempotent replays included, so that what a reader saw before a
-crash exists after it. Subscribers (loops, the gateway, event streams) see changes only after their flush.
+A transaction contains no await. Its puts apply in memory at once and join the next group flush. Whoever
+answers somebody outside waits for `State.flushed` with the newest number that it touched, reads and
+idempotent replays included, so that what a reader saw before a crash exists after it. Subscribers (loops, the
+gateway, event streams) see changes only after their flush.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -37,14 +38,16 @@ class Table:
 
 
 class Reader:
-    """Reads of one request or decision. `touched` is the newest record number that it saw: wait for it before answering."""
+    """Reads of one request or decision. `touched` is the newest record number that it saw: wait for it before
+    answering."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self.touched = 0
 
     def get(self, kind: type[E], key: str) -> E | None:
-        """The record of a kind with a key, or None. A missing record counts as seen too: its removal may be unflushed."""
+        """The record of a kind with a key, or None. A missing record counts as seen too: its removal may be
+        unflushed."""
         table = self._state.tables[kind]
         seq = table.pending.get(key)
         if seq is not None and seq > self.touched:
@@ -82,7 +85,8 @@ class Reader:
 
 
 class Transaction(Reader):
-    """Changes that stand or fall together. Use it in a `with` block that holds no await: an exception undoes every put."""
+    """Changes that stand or fall together. Use it in a `with` block that holds no await: an exception undoes
+    every put."""
 
     def __init__(self, state: State, cause: Cause) -> None:
         super().__init__(state)
@@ -121,13 +125,17 @@ class Transaction(Reader):
         self._undo.append((kind, key, old))
         self._changes.append(Change(kind, key, old, new, self.cause))
         if sentence:
-            self._history.append((f"{kind.kind}:{key}", "cause", self._state.history.cause_body(self.cause, sentence)))
+            self._history.append(
+                (f"{kind.kind}:{key}", "cause", self._state.history.cause_body(self.cause, sentence))
+            )
 
     def __enter__(self) -> Self:
         self._state.begin(self)
         return self
 
-    def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._state.end()
         if error is None:
             self.touched = max(self.touched, self._state.commit(self._changes, self._history))
@@ -155,6 +163,7 @@ class State:
         for index, buckets in self.buckets.items():
             self.tables[index.kind].indexes.append(buckets)
         self._open: Transaction | None = None
+        self._closers: tuple[Callable[[], None], ...] = ()
         flusher.on_flushed(self._forget_pending)
 
     def read(self) -> Reader:
@@ -166,12 +175,28 @@ class State:
         return Transaction(self, cause)
 
     async def flushed(self, seq: int) -> None:
-        """Wait until every record up to a number is durable. Normally it is, and this does not wait at all."""
+        """Wait until every record up to a number is durable. Normally it is, and this does not wait at
+        all."""
         await self.flusher.flushed(seq)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a callback see every change after its flush, in order."""
         self.flusher.subscribe(subscriber)
+
+    async def run(self) -> None:
+        """Flush what transactions put, for ever. Raises EpochLost or StoreCorrupt when the process must
+        end."""
+        await self.flusher.run()
+
+    async def close(self) -> None:
+        """Write what has gathered and let go of the store."""
+        await self.flusher.drain()
+        for closer in self._closers:
+            closer()
+
+    def on_close(self, *closers: Callable[[], None]) -> None:
+        """Have callbacks let go of what the state was opened with."""
+        self._closers = closers
 
     def begin(self, transaction: Transaction) -> None:
         """Note the open transaction; there is one at a time."""
@@ -210,7 +235,7 @@ class State:
                 table = self.tables[change.kind]
                 table.pending[change.key] = table.newest = newest = seq
         for object_, kind, body in history:
-            newest = self.flusher.add_history(self.history.append(object_, kind, body))
+            newest = self.history.append(object_, kind, body)
         return newest
 
     def _forget_pending(self, changes: Iterable[tuple[type[Entity], str, int]]) -> None:

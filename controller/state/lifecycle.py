@@ -1,7 +1,8 @@
 """The life of a task in the controller's books, as tables and plain functions.
 
-`desired_status` is written by decisions here, `reported_status` by agents' reports, and neither ever goes backwards. lastStatus, which
-the API shows, follows from both (ecs-semantics: desiredStatus is RUNNING from creation and STOPPED once the stop is decided).
+`desired_status` is written by decisions here, `reported_status` by agents' reports, and neither ever goes
+backwards. lastStatus, which the API shows, follows from both (ecs-semantics: desiredStatus is RUNNING from
+creation and STOPPED once the stop is decided).
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class ImpossibleTransition(Exception):
 
     def __init__(self, task: Task, edge: str) -> None:
         super().__init__(
-            f"task {task.key} cannot go {edge}: desired {task.desired_status}, reported {task.reported_status}, "
+            f"task {task.key} cannot go {edge}: "
+            f"desired {task.desired_status}, reported {task.reported_status}, "
             f"disposition {task.disposition}, stop code {task.stop_code}, reason {task.stopped_reason!r}"
         )
 
@@ -81,10 +83,14 @@ def is_ended(task: Task) -> bool:
 def holds_resources(task: Task) -> bool:
     """Whether the task's reservation on its instance stands.
 
-    Reservations end only with the agent's STOPPED (or the task's absence from a full sync, which is booked as STOPPED), never on a
-    guess: a given-up task may still be running.
+    Reservations end only with the agent's STOPPED (or the task's absence from a full sync, which is booked as
+    STOPPED), never on a guess: a given-up task may still be running.
     """
-    return task.instance is not None and task.reported_status != "STOPPED" and task.disposition not in ("NEVER_SENT", "FORCED")
+    return (
+        task.instance is not None
+        and task.reported_status != "STOPPED"
+        and task.disposition not in ("NEVER_SENT", "FORCED")
+    )
 
 
 def last_status(task: Task) -> str:
@@ -100,13 +106,16 @@ def last_status(task: Task) -> str:
 
 def is_running(task: Task) -> bool:
     """Whether the task counts as RUNNING: reported so, and nobody decided to stop it."""
-    return task.reported_status == "RUNNING" and task.desired_status == "RUNNING" and task.disposition == "NONE"
+    return (
+        task.reported_status == "RUNNING" and task.desired_status == "RUNNING" and task.disposition == "NONE"
+    )
 
 
 def health_status(task: Task, checked: Sequence[str]) -> HealthStatus:
     """Health of a task from its essential containers that have a health check, named in `checked`.
 
-    Any UNHEALTHY makes the task UNHEALTHY, else any UNKNOWN makes it UNKNOWN; without a check a task is UNKNOWN.
+    Any UNHEALTHY makes the task UNHEALTHY, else any UNKNOWN makes it UNKNOWN; without a check a task is
+    UNKNOWN.
     """
     states = [container.health_status for container in task.containers if container.name in checked]
     if not states:
@@ -156,8 +165,9 @@ def set_disposition(task: Task, disposition: Disposition, now: float) -> Task:
 def apply_report(task: Task, report: TaskReport, now: float) -> Task:
     """The task after an agent's report; the same object when the report says nothing new.
 
-    Reports may come twice, late and out of order: a status of a lower rank is ignored, container facts are merged. A STOPPED that
-    nobody decided gets its stop code here: TaskFailedToStart before the task ever ran, EssentialContainerExited after.
+    Reports may come twice, late and out of order: a status of a lower rank is ignored, container facts are
+    merged. A STOPPED that nobody decided gets its stop code here: TaskFailedToStart before the task ever ran,
+    EssentialContainerExited after.
     """
     containers = _merge_containers(task, report)
     status = task.reported_status

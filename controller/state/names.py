@@ -64,6 +64,5 @@ class Names(msgspec.Struct, frozen=True):
 
     def _of_deployment(self, resource: str, deployment: Deployment) -> str:
         number = deployment.id.removeprefix("ecs-svc/")
-        return (
-            f"arn:aws:ecs:{self.region}:{self.account}:{resource}/{deployment.cluster}/{deployment.service}/{number}"
-        )
+        path = f"{deployment.cluster}/{deployment.service}/{number}"
+        return f"arn:aws:ecs:{self.region}:{self.account}:{resource}/{path}"

@@ -1,4 +1,5 @@
-"""What the state needs of a store: a dozen verbs, each one statement or one transaction of the database behind it."""
+"""What the state needs of a store: a dozen verbs, each one statement or one transaction of the database
+behind it."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ import msgspec
 
 
 class StoreError(Exception):
-    """The store did not do what was asked, for now: a full disk, a locked or unreachable database. Trying again may help."""
+    """The store did not do what was asked, for now: a full disk, a locked or unreachable database. Trying
+    again may help."""
 
 
 class EpochLost(Exception):
-    """Another controller took this store over. This one must end at once: nothing it does may be believed any more."""
+    """Another controller took this store over. This one must end at once: nothing it does may be believed any
+    more."""
 
 
 class StoreCorrupt(Exception):
@@ -76,26 +79,34 @@ class FlushBatch(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """A durable home for records. All verbs block and are called from threads, never from the event loop.
 
-    Every verb raises `StoreError` for a passing fault, `EpochLost` where it writes, and `StoreCorrupt` for damage.
+    Every verb raises `StoreError` for a passing fault, `EpochLost` where it writes, and `StoreCorrupt` for
+    damage.
     """
 
     def take_over(self) -> Meta:
-        """Make this process the store's only writer: raise the epoch, durably, and return what the store is."""
+        """Make this process the store's only writer: raise the epoch, durably, and return what the store
+        is."""
 
     def load(self) -> Iterator[StoredRecord]:
         """Every record that is not removed, in no order."""
 
     def flush(self, batch: FlushBatch) -> None:
-        """Write a batch in one transaction, if the epoch is still ours. Writing the same batch again changes nothing."""
+        """Write a batch in one transaction, if the epoch is still ours. Writing the same batch again changes
+        nothing."""
 
-    def read_history(self, object_: str, kind: str | None, before_id: int | None, limit: int) -> list[HistoryEntry]:
+    def read_history(
+        self, object_: str, kind: str | None, before_id: int | None, limit: int
+    ) -> list[HistoryEntry]:
         """Entries about an object, newest first."""
 
-    def find_history(self, kind: str, object_prefix: str, before_id: int | None, limit: int) -> list[HistoryEntry]:
+    def find_history(
+        self, kind: str, object_prefix: str, before_id: int | None, limit: int
+    ) -> list[HistoryEntry]:
         """Entries of one kind about objects whose name starts with a prefix, newest first."""
 
     def prune_history(self, older_than: float, keep_rows: int) -> int:
-        """Remove entries older than a wall time, and the oldest beyond a number of rows. Returns how many went."""
+        """Remove entries older than a wall time, and the oldest beyond a number of rows. Returns how many
+        went."""
 
     def prune_removed(self, up_to_seq: int) -> int:
         """Forget removed records up to a number. Returns how many went."""

@@ -1,0 +1,1 @@
+"""Stores: where records are durable. The only rooms that know SQL."""
