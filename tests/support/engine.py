@@ -1,6 +1,6 @@
 """The Docker Engine under test: making sure that one answers, images without a registry, and what tests own.
 
-Everything that a test creates carries the label `homeport.test=<SESSION_ID>`; everything that an agent creates
+Everything that a test creates carries the label `homeport.test=<SESSION_ID>`; everything that an agent makes
 for a test belongs to a cluster whose name contains `SESSION_ID` (fixture `cluster_name`). Nothing else is
 touched.
 """
