@@ -1,0 +1,1 @@
+"""What this machine is: its resources, its attributes, and what tells it apart from every other."""

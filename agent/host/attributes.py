@@ -1,0 +1,104 @@
+"""The attributes and capabilities that this machine registers.
+
+Placement compares them with what a task definition requires, so a capability is listed only if tasks that
+need it do run here. Capabilities have a name and no value.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agent.config import LOGGING_DRIVERS, AgentConfig
+from agent.host.machine import Machine
+
+LEGACY = "com.amazonaws.ecs.capability."
+CAPABILITY = "ecs.capability."
+
+# The Engine API versions that amazon-ecs-agent has attributes for; task definitions never require another.
+REMOTE_API_VERSIONS = tuple((1, minor) for minor in range(17, 33) if minor not in (26, 27, 31))
+HEALTH_CHECK_API = (1, 24)
+ENGINE_CAPABILITIES = ("full-sync", "container-ordering", "docker-plugin.local")
+"""What every version of our engine does, whatever the container engine below it."""
+# The Engine API's own driver for no logs at all, which it does not list.
+_NO_LOGS = "none"
+
+
+class Attribute(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A name, and a value where it is not a mere capability."""
+
+    name: str
+    value: str | None = None
+
+
+class EngineFacts(msgspec.Struct, frozen=True, gc=False):
+    """What the container engine says about itself."""
+
+    version: str | None = None
+    api_version: tuple[int, int] = (0, 0)
+    logging_drivers: tuple[str, ...] = ()
+    volume_plugins: tuple[str, ...] = ()
+
+
+def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
+    """Read the answers of the Engine API's ``/info`` and ``/version``; what is missing in them counts as
+    nothing.
+    """
+    plugins = info.get("Plugins") or {}
+    return EngineFacts(
+        version=version.get("Version") or None,
+        api_version=_api_version(version.get("ApiVersion") or ""),
+        logging_drivers=tuple(plugins.get("Log") or ()),
+        volume_plugins=tuple(plugins.get("Volume") or ()),
+    )
+
+
+def _api_version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def built_in_attributes(
+    config: AgentConfig,
+    machine: Machine,
+    engine: EngineFacts,
+    capabilities: Iterable[str] = ENGINE_CAPABILITIES,
+) -> tuple[Attribute, ...]:
+    """Every attribute that is sent with each registration, in ECS's names.
+
+    ``capabilities`` are names below ``ecs.capability.`` that the task engine implements. Custom attributes of
+    ``ECS_INSTANCE_ATTRIBUTES`` are not among the result: they go with the first registration only.
+    """
+    names = [f"{CAPABILITY}{name}" for name in capabilities]
+    names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]
+    if not config.disable_privileged:
+        names.append(f"{LEGACY}privileged-container")
+    names += [
+        f"{LEGACY}docker-remote-api.{major}.{minor}"
+        for major, minor in REMOTE_API_VERSIONS
+        if (major, minor) <= engine.api_version
+    ]
+    names += [f"{LEGACY}logging-driver.{driver}" for driver in logging_drivers(config, engine)]
+    if engine.api_version >= HEALTH_CHECK_API and not config.disable_docker_health_check:
+        names.append(f"{CAPABILITY}container-health-check")
+    values = {
+        "ecs.availability-zone": config.availability_zone,
+        "ecs.instance-type": config.instance_type,
+        "ecs.os-type": "linux",
+        "ecs.os-family": "LINUX",
+        "ecs.os-type-detailed": config.detailed_os_family,
+        "ecs.cpu-architecture": machine.architecture,
+    }
+    capabilities_once = (Attribute(name) for name in dict.fromkeys(names))
+    return (*capabilities_once, *(Attribute(name, value) for name, value in values.items()))
+
+
+def logging_drivers(config: AgentConfig, engine: EngineFacts) -> tuple[str, ...]:
+    """The log drivers that tasks may use: those of the setting, else those of the engine that ECS has a
+    name for.
+    """
+    if config.available_logging_drivers is not None:
+        return config.available_logging_drivers
+    # An awslogs driver without credentials for CloudWatch fails every container that asks for it.
+    offered = LOGGING_DRIVERS & {*engine.logging_drivers, _NO_LOGS} - {"awslogs"}
+    return tuple(sorted(offered))
