@@ -189,10 +189,12 @@ class State:
         await self.flusher.run()
 
     async def close(self) -> None:
-        """Write what has gathered and let go of the store."""
-        await self.flusher.drain()
-        for closer in self._closers:
-            closer()
+        """Write what has gathered and let go of the store, which happens even if the writing raises."""
+        try:
+            await self.flusher.drain()
+        finally:
+            for closer in self._closers:
+                closer()
 
     def on_close(self, *closers: Callable[[], None]) -> None:
         """Have callbacks let go of what the state was opened with."""
