@@ -367,6 +367,8 @@ class AccessKey(Entity, frozen=True, kw_only=True):
     secret_ciphertext: str
     created_at: float
     enabled: bool = True
+    root: bool = False
+    """Whether it is the administrator key that local clients of the data directory use."""
 
     @property
     def key(self) -> str:

@@ -1,0 +1,169 @@
+"""Who calls, from the signature; and whether they may, from their role."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from agent.protocol import signing
+from agent.protocol.clock import Clock
+from controller.api.context import Caller
+from controller.api.errors import (
+    AccessDeniedException,
+    IncompleteSignatureException,
+    InvalidSignatureException,
+    MissingAuthenticationTokenException,
+    UnrecognizedClientException,
+)
+from controller.keyring import Keyring, WrongKey
+from controller.state.entities import AccessKey
+from controller.state.kernel import State
+
+log = structlog.get_logger(__name__)
+
+AGENT_OPERATIONS = frozenset(
+    {
+        "CreateCluster",
+        "DiscoverPollEndpoint",
+        "GetTaskProtection",
+        "ListTagsForResource",
+        "Poll",
+        "RegisterContainerInstance",
+        "StartTelemetrySession",
+        "SubmitAttachmentStateChanges",
+        "SubmitContainerStateChange",
+        "SubmitTaskStateChange",
+        "UpdateContainerInstancesState",
+        "UpdateTaskProtection",
+    }
+)
+"""What an agent key may do, in its own cluster. Poll and StartTelemetrySession are the websockets."""
+
+
+class SignatureOutOfTime(InvalidSignatureException):
+    """A genuine signature by a clock that is off: still a sign of life."""
+
+    def __init__(self, caller: Caller, signed_at: float, now: float, tolerance_s: float) -> None:
+        super().__init__(
+            f"Signature expired: {_amz_date(signed_at)} is now earlier than {_amz_date(now - tolerance_s)} "
+            f"({_amz_date(now)} - {tolerance_s / 60:g} min.)"
+            if signed_at < now
+            else f"Signature not yet current: {_amz_date(signed_at)} is still later than "
+            f"{_amz_date(now + tolerance_s)} ({_amz_date(now)} + {tolerance_s / 60:g} min.)",
+            code="InvalidSignatureException",
+        )
+        self.caller = caller
+        self.skew_s = signed_at - now
+        """Seconds that the caller's clock is ahead of this one."""
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """A verified request: its caller, and the service that it was signed for."""
+
+    caller: Caller
+    service: str
+
+
+class Authenticator:
+    """Verifies SigV4 signatures against the access keys of the state."""
+
+    def __init__(self, state: State, keyring: Keyring, clock: Clock, tolerance_s: float) -> None:
+        self._state = state
+        self._keyring = keyring
+        self._clock = clock
+        self._tolerance_s = tolerance_s
+        # Secrets by ciphertext: a key that changes has another one.
+        self._secrets: dict[str, str] = {}
+
+    def authenticate(
+        self, headers: Mapping[str, str], method: str, path: str, query: str, body: bytes
+    ) -> Caller:
+        """The caller of a request. `path` and `query` are as they came, still percent-encoded.
+
+        Raises:
+            MissingAuthenticationTokenException: it is not signed.
+            IncompleteSignatureException: its signature cannot be read.
+            UnrecognizedClientException: its access key is unknown or disabled.
+            SignatureOutOfTime: the signature is genuine, but of another time.
+            InvalidSignatureException: the signature does not match.
+        """
+        return self.verify(headers, method, path, query, body).caller
+
+    def verify(
+        self, headers: Mapping[str, str], method: str, path: str, query: str, body: bytes
+    ) -> Authenticated:
+        """The caller, and the service that the signature is for. Raises as `authenticate` does."""
+        try:
+            claim = signing.parse_authorization(headers)
+        except signing.MissingSignature:
+            raise MissingAuthenticationTokenException from None
+        except signing.IncompleteSignature as error:
+            raise IncompleteSignatureException(str(error)) from None
+        key = self._state.read().get(AccessKey, claim.access_key_id)
+        if key is None or not key.enabled:
+            raise UnrecognizedClientException
+        caller = self._caller(key)
+        now = self._clock.now()
+        try:
+            signing.verify(
+                claim,
+                method=method,
+                path=path,
+                query=query,
+                headers=headers,
+                body=body,
+                secret_access_key=self._secret(key),
+                now=now,
+                tolerance_s=self._tolerance_s,
+            )
+        except signing.SignatureMismatch:
+            raise InvalidSignatureException(
+                "The request signature we calculated does not match the signature you provided. "
+                "Check your AWS Secret Access Key and signing method."
+            ) from None
+        except signing.SignatureExpired as error:
+            raise SignatureOutOfTime(caller, error.signed_at, now, self._tolerance_s) from None
+        return Authenticated(caller, claim.service)
+
+    def _caller(self, key: AccessKey) -> Caller:
+        user = "administrator" if key.role == "administrator" else f"agent/{key.cluster}"
+        arn = f"arn:aws:iam::{self._state.names.account}:user/{user}"
+        return Caller(arn, key.id, key.role, key.cluster)
+
+    def _secret(self, key: AccessKey) -> str:
+        secret = self._secrets.get(key.secret_ciphertext)
+        if secret is None:
+            try:
+                secret = self._keyring.decrypt(key.secret_ciphertext, key.id)
+            except WrongKey:
+                log.error("access_key_unreadable", access_key_id=key.id)  # noqa: TRY400  # no trace helps
+                raise UnrecognizedClientException from None
+            self._secrets[key.secret_ciphertext] = secret
+        return secret
+
+
+def authorise(caller: Caller, operation: str, cluster: str | None, resource: str = "*") -> None:
+    """Check that a caller may do an operation in a cluster (its name; None where the operation has none).
+
+    Raises:
+        AccessDeniedException: they may not.
+    """
+    if caller.role == "administrator":
+        return
+    if operation not in AGENT_OPERATIONS or cluster != caller.cluster:
+        raise denied(caller, operation, resource)
+
+
+def denied(caller: Caller, operation: str, resource: str = "*") -> AccessDeniedException:
+    """The error for a caller who may not do an operation on a resource (its ARN)."""
+    return AccessDeniedException(
+        f"User: {caller.arn} is not authorized to perform: ecs:{operation} on resource: {resource} "
+        f"because no identity-based policy allows the ecs:{operation} action"
+    )
+
+
+def _amz_date(seconds: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
