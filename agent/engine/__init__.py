@@ -1,1 +1,3 @@
-"""Tasks to containers: the pure task state machine, the runner that carries out its commands, and what they need."""
+"""Tasks to containers: the pure task state machine, the runner that carries out its commands, and what
+they need.
+"""

@@ -1,8 +1,9 @@
 """The Docker engine, made asynchronous. The only module that knows the Docker SDK.
 
-The SDK blocks, so its calls run in three lanes of threads: ``work`` (create, start, remove), ``look`` (short calls
-that must not wait behind a burst of creates: inspect, kill, list, ping) and ``pull``. Calls post their bodies as they
-are, so that every field of a payload's dockerConfig reaches the engine, known to the SDK or not.
+The SDK blocks, so its calls run in three lanes of threads: ``work`` (create, start, remove), ``look``
+(short calls that must not wait behind a burst of creates: inspect, kill, list, ping) and ``pull``. Calls
+post their bodies as they are, so that every field of a payload's dockerConfig reaches the engine, known to
+the SDK or not.
 """
 
 import asyncio
@@ -83,8 +84,8 @@ class EngineVersion(msgspec.Struct, frozen=True):
 class _OneSocketAdapter(UnixHTTPAdapter):
     """The SDK keeps a pool of connections per URL, that is per container; one pool serves them all."""
 
-    def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:
-        return super().get_connection("http+docker://localhost", cast(Any, proxies))
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:  # noqa: ARG002
+        return super().get_connection("http+docker://localhost", proxies)
 
 
 class EventSource:
@@ -113,8 +114,8 @@ class EventSource:
 class Docker:
     """An asynchronous client of one Docker engine.
 
-    Every method raises an ``EngineError``: ``DockerTimeoutError`` when the limit passes, ``EngineUnavailableError``
-    when there is no engine to talk to, else the error named after the operation.
+    Every method raises an ``EngineError``: ``DockerTimeoutError`` when the limit passes,
+    ``EngineUnavailableError`` when there is no engine to talk to, else the error named after the operation.
     """
 
     def __init__(
@@ -158,7 +159,9 @@ class Docker:
             self._client = None
 
     def open_events(self, filters: Mapping[str, Any], since: float) -> "EventSource":
-        """Subscribe to the engine's events from ``since`` (epoch seconds) on, on a connection of its own. Blocks."""
+        """Subscribe to the engine's events from ``since`` (epoch seconds) on, on a connection of its own.
+        Blocks.
+        """
         client = self._connect()
         try:
             stream = client.events(since=int(since), filters=dict(filters), decode=True)
@@ -183,7 +186,9 @@ class Docker:
 
     async def ping(self) -> None:
         """Raise unless the engine answers within five seconds."""
-        request = partial(self._request, "GET", "/_ping", limit=self._limits.ping, error=EngineUnavailableError)
+        request = partial(
+            self._request, "GET", "/_ping", limit=self._limits.ping, error=EngineUnavailableError
+        )
         await self._call(self._look, "ping", request)
 
     async def version(self) -> EngineVersion:
@@ -210,7 +215,7 @@ class Docker:
             errors=errors,
         )
         answer = await self._call(self._work, "create", request)
-        return cast(str, answer["Id"])
+        return cast("str", answer["Id"])
 
     async def start(self, name: str) -> None:
         """Start a container; one that already runs is left as it is. Starts overtake creates that wait.
@@ -325,7 +330,9 @@ class Docker:
         await self._call(self._work, "remove_volume", request)
 
     async def stats(self, name: str) -> Mapping[str, Any]:
-        """The engine's own figures for a running container, one sample. Used where cgroup files cannot be read."""
+        """The engine's own figures for a running container, one sample. Used where cgroup files cannot be
+        read.
+        """
         request = partial(
             self._json,
             "GET",
@@ -335,7 +342,7 @@ class Docker:
             error=CannotInspectContainerError,
             errors={404: NoSuchContainerError},
         )
-        return cast(Mapping[str, Any], await self._call(self._look, "stats", request))
+        return cast("Mapping[str, Any]", await self._call(self._look, "stats", request))
 
     async def _call(self, lane: Lane, operation: str, request: Callable[[], T], priority: int = 1) -> T:
         def timed() -> T:
@@ -359,14 +366,18 @@ class Docker:
         body: Mapping[str, Any] | None = None,
         accept: Sequence[int] = (),
     ) -> bytes:
-        """One HTTP exchange. ``errors`` names the error for a status, ``accept`` lists those that are no failure."""
+        """One HTTP exchange. ``errors`` names the error for a status, ``accept`` lists those that are no
+        failure.
+        """
         if self._client is None:
             raise EngineUnavailableError("the connection to the Docker engine is not open")
         url = f"{self._client.base_url}/v{self._client.api_version}{path}"
         data = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = self._client.request(method, url, params=params, data=data, headers=headers, timeout=limit)
+            answer = self._client.request(
+                method, url, params=params, data=data, headers=headers, timeout=limit
+            )
         except requests.Timeout as timeout:
             raise DockerTimeoutError(f"{method} {path} gave no answer within {limit:g} s") from timeout
         except requests.RequestException as failure:
@@ -407,8 +418,14 @@ def _message(content: bytes) -> str:
 
 
 def _missing_or_unstartable(message: str) -> EngineError:
-    """The engine answers 404 to a start both for an unknown container and for a command that is not in the image."""
-    return NoSuchContainerError(message) if "No such container" in message else CannotStartContainerError(message)
+    """The engine answers 404 to a start both for an unknown container and for a command that is not in the
+    image.
+    """
+    return (
+        NoSuchContainerError(message)
+        if "No such container" in message
+        else CannotStartContainerError(message)
+    )
 
 
 def _split_reference(reference: str) -> tuple[str, str]:

@@ -22,9 +22,11 @@ _CLOSE_STEP_S = 0.01
 
 
 class EventStream:
-    """What happens to the containers that carry ``label``, in order, with a notice whenever the stream (re)opens.
+    """What happens to the containers that carry ``label``, in order, with a notice whenever the stream
+    (re)opens.
 
-    Each opening asks for the moments before it too, since the engine answers a subscription before it is in force.
+    Each opening asks for the moments before it too, since the engine answers a subscription before it is in
+    force.
     """
 
     def __init__(self, docker: Docker, clock: Clock, label: str) -> None:

@@ -1,7 +1,7 @@
 """Bounded pools of threads for calls that block.
 
-Unlike the standard library's executor the threads are daemons, so that a hung Docker engine cannot keep the process
-from ending, and urgent calls overtake the others that wait.
+Unlike the standard library's executor the threads are daemons, so that a hung Docker engine cannot keep the
+process from ending, and urgent calls overtake the others that wait.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ class LaneClosedError(Exception):
 
 
 class Lane:
-    """Runs blocking calls, at most ``size`` at a time, the lowest priority number first, else in order of arrival."""
+    """Runs blocking calls, at most ``size`` at a time, the lowest priority number first, else in order of
+    arrival.
+    """
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
@@ -83,7 +85,7 @@ def _run(function: Callable[[], T], future: asyncio.Future[T], loop: asyncio.Abs
         return
     try:
         result = function()
-    except Exception as error:  # carried to the caller, who handles it
+    except Exception as error:  # noqa: BLE001  carried to the caller, who handles it
         _post(loop, _fail, future, error)
     else:
         _post(loop, _finish, future, result)

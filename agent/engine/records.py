@@ -1,4 +1,6 @@
-"""What the Docker engine answers, as plain frozen records: the rest of the agent never sees the engine's JSON."""
+"""What the Docker engine answers, as plain frozen records: the rest of the agent never sees the engine's
+JSON.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -62,7 +64,9 @@ class ImageInspection(msgspec.Struct, frozen=True, gc=False):
 
 
 class DockerEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened to a container; ``action`` is the engine's word (``die``, ``health_status: healthy``)."""
+    """Something that happened to a container; ``action`` is the engine's word (``die``, ``health_status:
+    healthy``).
+    """
 
     action: str
     docker_id: str
@@ -85,7 +89,9 @@ Notice = DockerEvent | StreamOpened | StreamLost
 
 
 def _state(status: str, *, started: bool, error: str) -> DockerState:
-    """The engine's word for a state in the three that matter here. A failed start leaves ``created`` with an error."""
+    """The engine's word for a state in the three that matter here. A failed start leaves ``created`` with
+    an error.
+    """
     if status in ("running", "paused", "restarting"):
         return "RUNNING"
     if status == "created" and not started and not error:
@@ -157,7 +163,9 @@ def event_from_engine(body: Mapping[str, Any]) -> DockerEvent:
 
 
 def image_from_engine(body: Mapping[str, Any], reference: str) -> ImageInspection:
-    """Read the engine's answer to an image inspection; the digest is that of ``reference``'s own repository."""
+    """Read the engine's answer to an image inspection; the digest is that of ``reference``'s own
+    repository.
+    """
     repository = reference.partition("@")[0]
     head, colon, tag = repository.rpartition(":")
     if colon and "/" not in tag:

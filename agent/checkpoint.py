@@ -1,0 +1,286 @@
+"""What survives a restart: the tasks of this agent and the ARNs of those that have ended here.
+
+One SQLite file, the only SQL on the agent. A task's definition is written once, its state after every step;
+steps that come while a write is under way share the next transaction. A row of a task always comes with the
+rows of its containers, and a container's name is on disk before the engine is asked to create it.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from agent.engine.lanes import Lane
+from agent.engine.states import ContainerState, TaskPlan, TaskState
+from agent.protocol import acs
+
+log = structlog.get_logger(__name__)
+
+FILE_NAME = "agent.db"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE task (
+    arn TEXT PRIMARY KEY,
+    definition BLOB NOT NULL,
+    plan BLOB NOT NULL,
+    state BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE container (
+    task_arn TEXT NOT NULL REFERENCES task (arn) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    docker_name TEXT NOT NULL UNIQUE,
+    state BLOB NOT NULL,
+    PRIMARY KEY (task_arn, position)
+) WITHOUT ROWID;
+CREATE TABLE tombstone (
+    arn TEXT PRIMARY KEY,
+    ended_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tombstone_by_age ON tombstone (ended_at);
+"""
+
+_PUT_TASK = """
+INSERT INTO task (arn, definition, plan, state) VALUES (?, ?, ?, ?)
+ON CONFLICT (arn) DO UPDATE SET state = excluded.state
+"""
+_PUT_CONTAINER = """
+INSERT INTO container (task_arn, position, name, docker_name, state) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (task_arn, position) DO UPDATE SET state = excluded.state
+"""
+
+
+class CheckpointError(Exception):
+    """The checkpoint cannot be read or written; the message says which file and why."""
+
+
+class CheckpointDamagedError(CheckpointError):
+    """The file is not a database, or what it holds makes no sense."""
+
+
+class StoredTask(msgspec.Struct, frozen=True):
+    """Everything about a task that survives a restart. ``definition`` carries no credentials."""
+
+    definition: acs.Task
+    plan: TaskPlan
+    state: TaskState
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What a checkpoint holds: tasks in no particular order, and when each ended ARN ended (epoch
+    seconds).
+    """
+
+    tasks: tuple[StoredTask, ...]
+    tombstones: Mapping[str, float]
+
+
+class _Forgotten(msgspec.Struct, frozen=True):
+    """A task is removed and its ARN remembered as ended."""
+
+    ended_at: float
+
+
+class Checkpoint:
+    """The file, open and locked: a second agent on the same data directory is refused."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file at ``path``.
+
+        Raises ``CheckpointDamagedError`` if it is damaged, ``CheckpointError`` if it cannot be opened, is
+        in use or was written by a newer version.
+        """
+        self._path = path
+        self._lane = Lane("checkpoint", 1)
+        self._waiting: dict[str, StoredTask | _Forgotten] = {}
+        self._covered: asyncio.Future[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._connection = _open(path)
+
+    def load(self, forget_before: float) -> Contents:
+        """Read everything, dropping the ARNs that ended before ``forget_before`` (epoch seconds).
+
+        Raises ``CheckpointDamagedError`` if a row makes no sense.
+        """
+        try:
+            return self._load(forget_before)
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            raise CheckpointDamagedError(f"{self._path}: {error}") from error
+
+    def _load(self, forget_before: float) -> Contents:
+        containers: dict[str, list[ContainerState]] = {}
+        rows = self._connection.execute("SELECT task_arn, state FROM container ORDER BY task_arn, position")
+        for arn, state in rows:
+            containers.setdefault(arn, []).append(msgspec.json.decode(state, type=ContainerState))
+        tasks = []
+        for arn, definition, plan, state in self._connection.execute("SELECT * FROM task"):
+            own = tuple(containers.get(arn, ()))
+            task = StoredTask(
+                definition=msgspec.json.decode(definition, type=acs.Task),
+                plan=msgspec.json.decode(plan, type=TaskPlan),
+                state=msgspec.structs.replace(msgspec.json.decode(state, type=TaskState), containers=own),
+            )
+            if len(own) != len(task.plan.containers):
+                raise CheckpointDamagedError(f"{self._path}: task {arn} lacks rows of its containers")
+            tasks.append(task)
+        self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
+        tombstones = dict(self._connection.execute("SELECT arn, ended_at FROM tombstone").fetchall())
+        return Contents(tuple(tasks), tombstones)
+
+    def put(self, task: StoredTask) -> "asyncio.Future[None]":
+        """Write a task's newest state with the next transaction; the future is done when it is on disk.
+
+        The future raises ``CheckpointError`` if that failed; the state stays in line for the next
+        transaction.
+        """
+        return self._enqueue(task.plan.arn, task)
+
+    def forget(self, task_arn: str, ended_at: float) -> "asyncio.Future[None]":
+        """Remove a task and remember that its ARN ended at ``ended_at`` (epoch seconds), as ``put`` does."""
+        return self._enqueue(task_arn, _Forgotten(ended_at))
+
+    async def close(self) -> None:
+        """Write what is in line and let go of the file."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        await self._lane.close()
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that nothing was written to."""
+        self._connection.close()
+
+    def _enqueue(self, arn: str, what: "StoredTask | _Forgotten") -> "asyncio.Future[None]":
+        loop = asyncio.get_running_loop()
+        self._waiting[arn] = what
+        if self._covered is None:
+            self._covered = loop.create_future()
+        if self._writing is None:
+            self._writing = loop.create_task(self._write_all(), name="checkpoint")
+        return self._covered
+
+    async def _write_all(self) -> None:
+        """Write until nothing is in line; everything that came during one transaction goes into the next."""
+        await asyncio.sleep(0)  # let the steps of this turn of the loop join
+        try:
+            while self._covered is not None:
+                batch, covered = self._waiting, self._covered
+                self._waiting, self._covered = {}, None
+                failure = await self._try(batch)
+                if failure is not None:
+                    self._waiting = {**batch, **self._waiting}
+                    covered.set_exception(failure)
+                    covered.exception()  # whoever waits sees it; it is no fault that nobody does
+                elif not covered.done():
+                    covered.set_result(None)
+        finally:
+            self._writing = None
+
+    async def _try(self, batch: Mapping[str, "StoredTask | _Forgotten"]) -> CheckpointError | None:
+        try:
+            await self._lane.call(lambda: self._write(batch))
+        except sqlite3.Error as error:
+            log.error("checkpoint_write_failed", path=str(self._path), tasks=len(batch), reason=str(error))  # noqa: TRY400
+            return CheckpointError(f"{self._path}: {error}")
+        return None
+
+    def _write(self, batch: Mapping[str, "StoredTask | _Forgotten"]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for arn, what in batch.items():
+                if isinstance(what, StoredTask):
+                    self._write_task(arn, what)
+                else:
+                    connection.execute("DELETE FROM task WHERE arn = ?", (arn,))
+                    connection.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?)", (arn, what.ended_at))
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):  # the first failure is the one to tell
+                connection.execute("ROLLBACK")
+            raise
+
+    def _write_task(self, arn: str, task: StoredTask) -> None:
+        encode = msgspec.json.encode
+        bare = msgspec.structs.replace(task.state, containers=(), admitted=False)
+        row = (arn, encode(task.definition), encode(task.plan), encode(bare))
+        self._connection.execute(_PUT_TASK, row)
+        pairs = zip(task.plan.containers, task.state.containers, strict=True)
+        rows = [
+            (arn, i, plan.name, plan.docker_name, encode(msgspec.structs.replace(state, applied=None)))
+            for i, (plan, state) in enumerate(pairs)
+        ]
+        self._connection.executemany(_PUT_CONTAINER, rows)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+    try:
+        _prepare(connection, path)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        hint = ": another agent uses this data directory" if "locked" in str(error) else ""
+        raise CheckpointError(f"{path} cannot be opened: {error}{hint}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise CheckpointDamagedError(f"{path} is damaged: {error}") from error
+    except CheckpointError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise CheckpointDamagedError(f"{path} is damaged: {problem}")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} was written by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}): "
+            "install that version again, or move the file away to rebuild it from the running containers"
+        )
+    if version == 0:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+
+
+def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents, bool]:
+    """Open the checkpoint in ``data_dir`` and read it; the last value tells whether a damaged one was put
+    aside.
+
+    A damaged file is renamed to ``agent.db.damaged-<epoch seconds>`` and an empty one begun: what ran is
+    found again by the labels of its containers. Raises ``CheckpointError`` as ``Checkpoint`` does.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        return *_open_and_load(path, forget_before), False
+    except CheckpointDamagedError as error:
+        aside = path.with_name(f"{FILE_NAME}.damaged-{int(now)}")
+        log.error("checkpoint_damaged", reason=str(error), put_aside=str(aside))  # noqa: TRY400
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        return *_open_and_load(path, forget_before), True
+
+
+def _open_and_load(path: Path, forget_before: float) -> tuple[Checkpoint, Contents]:
+    checkpoint = Checkpoint(path)
+    try:
+        return checkpoint, checkpoint.load(forget_before)
+    except CheckpointDamagedError:
+        checkpoint.abandon()
+        raise

@@ -1,0 +1,206 @@
+"""The body of a create call: what the definition says, then ``dockerConfig`` decoded over it, then what is
+forced.
+
+Pure. Units: a payload's memory is MiB and its CPU is shares; the engine takes bytes and shares.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.engine.changes import NetworkBinding
+from agent.engine.definition import InvalidTaskError, command_of, docker_document
+from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
+from agent.engine.records import PortBinding
+from agent.engine.states import TaskPlan
+from agent.protocol import acs
+from agent.protocol.arn import Arn, last_segment
+
+TASK_ARN_LABEL = "com.amazonaws.ecs.task-arn"
+CONTAINER_NAME_LABEL = "com.amazonaws.ecs.container-name"
+FAMILY_LABEL = "com.amazonaws.ecs.task-definition-family"
+VERSION_LABEL = "com.amazonaws.ecs.task-definition-version"
+CLUSTER_LABEL = "com.amazonaws.ecs.cluster"
+OWNER_LABEL = "homeport.agent"
+"""Which agent made the container: several of them can share one engine."""
+ESSENTIAL_LABEL = "homeport.essential"
+
+_MIB = 1024 * 1024
+_LEAST_MEMORY = 4 * _MIB
+_LEAST_SHARES, _MOST_SHARES = 2, 262144
+
+
+def create_body(
+    task: acs.Task,
+    plan: TaskPlan,
+    container: acs.Container,
+    owner: str,
+    dynamic_ports: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """What to post to create ``container``.
+
+    ``dynamic_ports`` bounds the host ports that the engine may choose; None leaves them to the kernel's own
+    range. Raises ``DockerClientConfigError`` or ``HostConfigError`` for a part that makes no sense.
+    """
+    host_config = _host_config(task, plan, container, dynamic_ports)
+    body: dict[str, Any] = {"Image": container.image}
+    if command_of(container):
+        body["Cmd"] = list(command_of(container))
+    if container.entry_point is not None:
+        body["Entrypoint"] = list(container.entry_point)
+    body["ExposedPorts"] = {_port_key(mapping): {} for mapping in container.port_mappings}
+    body["Env"] = [f"{key}={value}" for key, value in (container.environment or {}).items()]
+    _decode_over(body, _document(container, "config", DockerClientConfigError))
+    if (container.health_check_type or "").lower() == "docker" and not body.get("Healthcheck"):
+        raise DockerClientConfigError(
+            f"container {container.name} has healthCheckType docker but no Healthcheck"
+        )
+    body["Env"] = [*(body.get("Env") or ()), *_region(task, body.get("Env") or ())]
+    body["Labels"] = {**(body.get("Labels") or {}), **_labels(task, plan, container, owner)}
+    body["HostConfig"] = host_config
+    return body
+
+
+def _decode_over(base: dict[str, Any], document: Mapping[str, Any]) -> None:
+    """What decoding JSON over a filled record does: maps are merged, everything else is replaced, null is
+    skipped.
+    """
+    for key, value in document.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _decode_over(base[key], value)
+        elif value is not None:
+            base[key] = value
+
+
+def _document(container: acs.Container, which: str, error: type[EngineError]) -> Mapping[str, Any]:
+    try:
+        return docker_document(container, which)
+    except InvalidTaskError as invalid:
+        raise error(str(invalid)) from invalid
+
+
+def _labels(task: acs.Task, plan: TaskPlan, container: acs.Container, owner: str) -> dict[str, str]:
+    return {
+        TASK_ARN_LABEL: task.arn or "",
+        CONTAINER_NAME_LABEL: container.name or "",
+        FAMILY_LABEL: task.family or "",
+        VERSION_LABEL: task.version or "",
+        CLUSTER_LABEL: last_segment(task.task_cluster_arn or ""),
+        OWNER_LABEL: owner,
+        ESSENTIAL_LABEL: str(plan.containers[plan.index(container.name or "")].essential).lower(),
+    }
+
+
+def _region(task: acs.Task, environment: Sequence[str]) -> list[str]:
+    """The task's region, unless the definition speaks of a region itself."""
+    if any(entry.startswith(("AWS_REGION=", "AWS_DEFAULT_REGION=")) for entry in environment):
+        return []
+    region = Arn.parse(task.arn or "").region
+    return [f"AWS_REGION={region}", f"AWS_DEFAULT_REGION={region}"] if region else []
+
+
+def _host_config(
+    task: acs.Task, plan: TaskPlan, container: acs.Container, dynamic_ports: tuple[int, int] | None
+) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "Binds": [_bind(plan, mount) for mount in container.mount_points],
+        "Links": [_link(plan, link) for link in container.links],
+        "VolumesFrom": [_volume_from(plan, source) for source in container.volumes_from],
+        "PortBindings": _port_bindings(container, dynamic_ports),
+        "CpuShares": min(max(container.cpu or 0, _LEAST_SHARES), _MOST_SHARES),
+    }
+    if container.memory:
+        config["Memory"] = max(container.memory * _MIB, _LEAST_MEMORY)
+    _decode_over(config, _document(container, "host_config", HostConfigError))
+    if task.network_mode and not config.get("NetworkMode"):
+        config["NetworkMode"] = task.network_mode
+    if config.get("NetworkMode") in ("host", "none"):
+        config["PortBindings"] = {}
+    if task.pid_mode == "host":
+        config["PidMode"] = "host"
+    if task.ipc_mode in ("host", "none"):
+        config["IpcMode"] = task.ipc_mode
+    return config
+
+
+def _port_key(mapping: acs.PortMapping) -> str:
+    return f"{mapping.container_port}/{mapping.protocol or 'tcp'}"
+
+
+def _port_bindings(
+    container: acs.Container, dynamic_ports: tuple[int, int] | None
+) -> dict[str, list[dict[str, str]]]:
+    chosen_by_engine = "" if dynamic_ports is None else f"{dynamic_ports[0]}-{dynamic_ports[1]}"
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for mapping in container.port_mappings:
+        host_port = str(mapping.host_port) if mapping.host_port else chosen_by_engine
+        bindings.setdefault(_port_key(mapping), []).append({"HostPort": host_port})
+    return bindings
+
+
+def _docker_name(plan: TaskPlan, name: str) -> str:
+    try:
+        return plan.containers[plan.index(name)].docker_name
+    except KeyError:
+        raise HostConfigError(f"the task has no container {name}") from None
+
+
+def _link(plan: TaskPlan, link: str) -> str:
+    name, _, alias = link.partition(":")
+    return f"{_docker_name(plan, name)}:{alias or name}"
+
+
+def _volume_from(plan: TaskPlan, source: acs.VolumeFrom) -> str:
+    return _docker_name(plan, source.source_container or "") + (":ro" if source.read_only else "")
+
+
+def _bind(plan: TaskPlan, mount: acs.MountPoint) -> str:
+    for volume in plan.volumes:
+        if volume.name == mount.source_volume:
+            return f"{volume.source}:{mount.container_path}" + (":ro" if mount.read_only else "")
+    raise HostConfigError(f"the task has no volume {mount.source_volume}")
+
+
+def has_dynamic_ports(container: acs.Container) -> bool:
+    """Whether the engine chooses a host port of this container."""
+    return any(not mapping.host_port for mapping in container.port_mappings)
+
+
+def uses_host_network(task: acs.Task, container: acs.Container) -> bool:
+    """Whether the container lives in the host's own network."""
+    mode = docker_document(container, "host_config").get("NetworkMode") or task.network_mode
+    return mode == "host"
+
+
+def fixed_bindings(task: acs.Task, container: acs.Container) -> tuple[NetworkBinding, ...]:
+    """The bindings of a container whose host ports are all known before it starts.
+
+    In the host's network a container's ports are the host's own.
+    """
+    host_network = uses_host_network(task, container)
+    return tuple(
+        NetworkBinding(
+            bind_ip="0.0.0.0",
+            container_port=mapping.container_port or 0,
+            host_port=(mapping.container_port if host_network else mapping.host_port) or 0,
+            protocol=mapping.protocol or "tcp",
+        )
+        for mapping in container.port_mappings
+    )
+
+
+def reported_bindings(ports: Sequence[PortBinding], *, with_ipv6: bool) -> tuple[NetworkBinding, ...]:
+    """The bindings that the engine tells of; those to ``::`` only repeat the others and are left out by
+    default.
+    """
+    return tuple(
+        NetworkBinding(
+            bind_ip=port.host_ip,
+            container_port=port.container_port,
+            host_port=port.host_port,
+            protocol=port.protocol,
+        )
+        for port in sorted(
+            ports, key=lambda port: (port.container_port, port.protocol, port.host_ip, port.host_port)
+        )
+        if with_ipv6 or ":" not in port.host_ip
+    )

@@ -1,0 +1,229 @@
+"""From a task of a payload to the plan that the state machine works on.
+
+What is wrong with the task itself is an ``InvalidTaskError``; what is right but beyond this agent or this
+host is a sentence from ``refusal``, with which the task is stopped.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from agent.engine.ordering import find_cycle
+from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, TaskPlan
+from agent.protocol import acs
+from agent.protocol.arn import Arn
+from agent.protocol.resources import CPU_UNITS_PER_CPU, ContainerDemand, Resources, task_resources
+
+_CONDITIONS: dict[str, Condition] = {
+    "START": "START",
+    "COMPLETE": "COMPLETE",
+    "SUCCESS": "SUCCESS",
+    "HEALTHY": "HEALTHY",
+}
+_DESIRED = ("NONE", "MANIFEST_PULLED", "CREATED", "RUNNING", "STOPPED", "UNKNOWN", "DEAD")
+_NETWORK_MODES = ("", "bridge", "host", "none")
+_MIB = 1024 * 1024
+
+
+class InvalidTaskError(ValueError):
+    """A task of a payload that makes no sense; the message says what."""
+
+
+def plan_task(task: acs.Task, default_stop_timeout: float, token: Callable[[], str]) -> TaskPlan:
+    """Check a task and settle everything about it that never changes.
+
+    ``token`` gives twenty hex digits, new ones at every call, for the names of containers and volumes.
+    Raises ``InvalidTaskError``.
+    """
+    arn = _checked_arn(task)
+    if (task.desired_status or "RUNNING") not in _DESIRED:
+        raise InvalidTaskError(f"unrecognized desired status {task.desired_status!r}")
+    names = [container.name or "" for container in task.containers]
+    if not all(names) or len(set(names)) != len(names):
+        raise InvalidTaskError("containers need names that differ from each other")
+    prefix = f"ecs-{task.family or ''}-{task.version or ''}"
+    volumes = tuple(_plan_volume(volume, arn, prefix, token) for volume in task.volumes)
+    containers = tuple(_plan_container(c, prefix, default_stop_timeout, token) for c in task.containers)
+    plan = TaskPlan(arn=arn, containers=containers, volumes=volumes)
+    if find_cycle(plan):
+        raise InvalidTaskError(f"Task dependencies cannot be resolved, taskArn: {arn}")
+    _check_mounts(task, {volume.name for volume in volumes})
+    return plan
+
+
+def stripped(task: acs.Task) -> acs.Task:
+    """The task without its credentials, which are never written to disk."""
+    return msgspec.structs.replace(task, role_credentials=None, execution_role_credentials=None)
+
+
+def refusal(task: acs.Task) -> str:
+    """Why this agent cannot run a well-formed task; empty if it can."""
+    for what in _unsupported(task):
+        return f"ResourceInitializationError: {what} is not supported by this agent"
+    return ""
+
+
+def _unsupported(task: acs.Task) -> Iterator[str]:
+    if (task.network_mode or "") not in _NETWORK_MODES:
+        yield f"networkMode {task.network_mode}"
+    if task.pid_mode == "task" or task.ipc_mode == "task":
+        yield "a process or IPC namespace shared within the task"
+    if task.proxy_configuration is not None:
+        yield "proxyConfiguration"
+    if any(volume.type not in (None, "host", "docker") for volume in task.volumes):
+        yield "a volume that is neither a host path nor a docker volume"
+    for container in task.containers:
+        if container.secrets:
+            yield f"secrets (container {container.name})"
+        if container.environment_files:
+            yield f"environmentFiles (container {container.name})"
+        if container.registry_authentication is not None:
+            yield f"repositoryCredentials (container {container.name})"
+        if container.firelens_configuration is not None:
+            yield f"firelensConfiguration (container {container.name})"
+        if any(mapping.container_port_range for mapping in container.port_mappings):
+            yield f"containerPortRange (container {container.name})"
+
+
+def demand(task: acs.Task) -> Resources:
+    """What the task takes from the host.
+
+    Raises ``InvalidTaskError`` if a ``hostConfig`` is not JSON.
+    """
+    containers = tuple(_container_demand(task, container) for container in task.containers)
+    cpu = round(task.cpu * CPU_UNITS_PER_CPU) if task.cpu else None
+    return task_resources(cpu, task.memory, containers)
+
+
+def _container_demand(task: acs.Task, container: acs.Container) -> ContainerDemand:
+    reservation = docker_document(container, "host_config").get("MemoryReservation") or 0
+    ports = tuple((m.host_port or 0, m.protocol or "tcp") for m in container.port_mappings)
+    gpus = sum(1 for a in task.associations if a.type == "gpu" and container.name in a.containers)
+    return ContainerDemand(
+        cpu=container.cpu or 0,
+        memory=container.memory,
+        memory_reservation=reservation // _MIB or None,
+        host_ports=ports,
+        gpus=gpus,
+    )
+
+
+def docker_document(container: acs.Container, which: str) -> Mapping[str, Any]:
+    """``dockerConfig.config`` or ``dockerConfig.hostConfig`` of a container, decoded; empty if absent.
+
+    Raises ``InvalidTaskError`` if it is not a JSON object.
+    """
+    text = getattr(container.docker_config, which, None)
+    if not text:
+        return {}
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InvalidTaskError(f"dockerConfig of container {container.name}: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidTaskError(f"dockerConfig of container {container.name} is not a JSON object")
+    return document
+
+
+def command_of(container: acs.Container) -> tuple[str, ...]:
+    """The container's command, with its override applied.
+
+    Raises ``InvalidTaskError`` for an override of anything else.
+    """
+    if not container.overrides:
+        return container.command
+    try:
+        overrides = msgspec.json.decode(container.overrides, type=dict[str, tuple[str, ...] | None])
+    except msgspec.DecodeError as error:
+        raise InvalidTaskError(f"overrides of container {container.name}: {error}") from error
+    if set(overrides) - {"command"}:
+        raise InvalidTaskError(f"overrides of container {container.name} may hold only command")
+    return overrides.get("command") or container.command
+
+
+def _checked_arn(task: acs.Task) -> str:
+    try:
+        arn = Arn.parse(task.arn or "")
+    except ValueError as error:
+        raise InvalidTaskError(str(error)) from error
+    if "/" not in arn.resource:
+        raise InvalidTaskError(f"{task.arn!r} is not the ARN of a task")
+    return str(arn)
+
+
+def _plan_container(
+    container: acs.Container, prefix: str, default_stop_timeout: float, token: Callable[[], str]
+) -> ContainerPlan:
+    name = container.name or ""
+    if not container.image:
+        raise InvalidTaskError(f"container {name} has no image")
+    if (container.cpu or 0) < 0 or (container.memory or 0) < 0:
+        raise InvalidTaskError(f"container {name} has a negative cpu or memory")
+    for mapping in container.port_mappings:
+        if mapping.protocol not in (None, "tcp", "udp"):
+            raise InvalidTaskError(f"container {name}: unrecognized transport protocol {mapping.protocol!r}")
+    command_of(container)
+    docker_document(container, "config")
+    docker_document(container, "host_config")
+    stop_timeout = default_stop_timeout if container.stop_timeout is None else float(container.stop_timeout)
+    return ContainerPlan(
+        name=name,
+        docker_name=f"{prefix}-{_plain(name)}-{token()}",
+        essential=bool(container.essential),
+        depends_on=tuple(_dependencies(container)),
+        start_timeout=float(container.start_timeout) if container.start_timeout else None,
+        stop_timeout=stop_timeout,
+        health_checked=(container.health_check_type or "").lower() == "docker",
+    )
+
+
+def _dependencies(container: acs.Container) -> Iterator[Dependency]:
+    for declared in container.depends_on:
+        condition = _CONDITIONS.get(declared.condition or "")
+        if condition is None:
+            raise InvalidTaskError(f"container {container.name}: unknown condition {declared.condition!r}")
+        yield Dependency(declared.container_name or "", condition)
+    for link in container.links:
+        yield Dependency(link.partition(":")[0], "START")
+    for source in container.volumes_from:
+        yield Dependency(source.source_container or "", "CREATE")
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name if letter == "-" or (letter.isascii() and letter.isalnum()))
+
+
+def _plan_volume(volume: acs.Volume, arn: str, prefix: str, token: Callable[[], str]) -> PlannedVolume:
+    name = volume.name or ""
+    if not name:
+        raise InvalidTaskError("a volume has no name")
+    docker = volume.docker_volume_configuration
+    if volume.type == "docker" and docker is not None:
+        shared = docker.scope == "shared"
+        return PlannedVolume(
+            name=name,
+            source=name if shared else f"{prefix}-{_plain(name)}-{token()}",
+            driver=docker.driver or "local",
+            driver_opts=docker.driver_opts or {},
+            labels=docker.labels or {},
+            create=not shared or bool(docker.autoprovision),
+            task_scoped=not shared,
+        )
+    if volume.type in (None, "host") and volume.host is not None:
+        if volume.host.source_path:
+            return PlannedVolume(name=name, source=volume.host.source_path)
+        source = f"{prefix}-{_plain(name)}-{token()}"
+        return PlannedVolume(name=name, source=source, driver="local", create=True, task_scoped=True)
+    if volume.type in (None, "host", "docker"):
+        raise InvalidTaskError(f"volume {name} of {arn} has no configuration for its type")
+    return PlannedVolume(name=name, source="")
+
+
+def _check_mounts(task: acs.Task, volumes: set[str]) -> None:
+    for container in task.containers:
+        for mount in container.mount_points:
+            if mount.source_volume not in volumes:
+                raise InvalidTaskError(
+                    f"container {container.name} mounts volume {mount.source_volume!r}, which the task lacks"
+                )

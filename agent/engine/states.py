@@ -1,0 +1,289 @@
+"""What the task state machine works on: statuses, a task's fixed plan and its changing state, events and
+commands.
+
+Each status is ordered and only grows. Of every container the machine keeps what is wanted (``desired``),
+what is known to be so (``known``), what is being done about it (``applied``) and what the controller has
+acknowledged (``sent``). Everything here is frozen: ``agent.engine.transitions.step`` makes new states of
+old ones.
+"""
+
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from agent.engine.changes import NetworkBinding
+from agent.engine.records import ContainerInspection, HealthStatus
+
+Condition = Literal["START", "COMPLETE", "SUCCESS", "HEALTHY", "CREATE"]
+"""What a container waits for in another; ``CREATE`` comes from volumesFrom and is not ECS's to write."""
+
+
+class Status(IntEnum):
+    """How far a container, or a task through its containers, has come. The numbers are kept on disk."""
+
+    NONE = 0
+    PULLED = 20
+    CREATED = 30
+    RUNNING = 40
+    STOPPED = 60
+
+
+class Sent(IntEnum):
+    """How much of a status the controller has acknowledged, in the words of the Submit calls."""
+
+    NONE = 0
+    PENDING = 1
+    RUNNING = 2
+    STOPPED = 3
+
+
+class Dependency(msgspec.Struct, frozen=True, gc=False):
+    """This container waits until container ``name`` fulfils ``condition``."""
+
+    name: str
+    condition: Condition
+
+
+class ContainerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What never changes about a container. Timeouts are in seconds."""
+
+    name: str
+    docker_name: str
+    """Chosen before the container exists, so that a crash in the middle of its creation can be settled."""
+    essential: bool = True
+    depends_on: tuple[Dependency, ...] = ()
+    start_timeout: float | None = None
+    """How long others wait for this container to become COMPLETE, SUCCESS or HEALTHY."""
+    stop_timeout: float
+    health_checked: bool = False
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known about a container. Times are in epoch seconds."""
+
+    desired: Status = Status.RUNNING
+    known: Status = Status.NONE
+    sent: Sent = Sent.NONE
+    applied: Status | None = None
+    """What a command in flight will bring it to. Not kept on disk: after a restart nothing is in flight."""
+    ran: bool = False
+    docker_id: str | None = None
+    image_digest: str | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    network_bindings: tuple[NetworkBinding, ...] = ()
+    health: HealthStatus = "UNKNOWN"
+    health_since: float | None = None
+    created_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+
+
+class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known about a task; ``containers`` is in the order of its plan. Times are in epoch seconds."""
+
+    desired: Status = Status.RUNNING
+    known: Status = Status.NONE
+    sent: Sent = Sent.NONE
+    admitted: bool = False
+    """It holds its share of the host. Not kept on disk: worked out anew from the containers after a
+    restart.
+    """
+    waits_for: str = ""
+    """Why it is not admitted yet, in words for people."""
+    reason: str = ""
+    """Why it stopped, if that was not the controller's wish."""
+    containers: tuple[ContainerState, ...] = ()
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+    started_at: float | None = None
+    stopped_at: float | None = None
+
+
+class PlannedVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume of the task definition as the engine shall have it."""
+
+    name: str
+    source: str
+    """A path of the host, or the name of a docker volume."""
+    driver: str = ""
+    driver_opts: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    create: bool = False
+    """It is a docker volume that is made before the first container that mounts it."""
+    task_scoped: bool = False
+    """It is removed with the task's containers."""
+
+
+class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What never changes about a task."""
+
+    arn: str
+    containers: tuple[ContainerPlan, ...]
+    volumes: tuple[PlannedVolume, ...] = ()
+
+    def index(self, name: str) -> int:
+        """The position of container ``name``. Raises ``KeyError`` if the task has none of that name."""
+        for position, container in enumerate(self.containers):
+            if container.name == name:
+                return position
+        raise KeyError(name)
+
+    def dependents(self, name: str) -> tuple[ContainerPlan, ...]:
+        """The containers that declare a dependency on container ``name``."""
+        return tuple(c for c in self.containers if any(d.name == name for d in c.depends_on))
+
+
+# --- events -------------------------------------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Something that happened, at wall-clock time ``at``."""
+
+    at: float
+
+
+class StopRequested(_Event, frozen=True, kw_only=True):
+    """The controller, or the agent for the stated ``reason``, wants the task stopped."""
+
+    reason: str = ""
+
+
+class AdmissionDelayed(_Event, frozen=True, kw_only=True):
+    """The host has no room for the task yet."""
+
+    reason: str
+
+
+class Admitted(_Event, frozen=True, kw_only=True):
+    """The task holds its share of the host now."""
+
+
+class Resumed(_Event, frozen=True, kw_only=True):
+    """The agent has started anew and looked at every container; go on from there."""
+
+
+class _ContainerEvent(_Event, frozen=True, kw_only=True):
+    container: str
+
+
+class Pulled(_ContainerEvent, frozen=True, kw_only=True):
+    """The image is in the engine's store; ``digest`` is empty where no registry has named one."""
+
+    digest: str = ""
+
+
+class PullFailed(_ContainerEvent, frozen=True, kw_only=True):
+    reason: str
+
+
+class Created(_ContainerEvent, frozen=True, kw_only=True):
+    docker_id: str
+
+
+class CreateFailed(_ContainerEvent, frozen=True, kw_only=True):
+    reason: str
+
+
+class Started(_ContainerEvent, frozen=True, kw_only=True):
+    """The engine has started the container; it may have ended since."""
+
+    docker_id: str
+    network_bindings: tuple[NetworkBinding, ...] = ()
+
+
+class StartFailed(_ContainerEvent, frozen=True, kw_only=True):
+    """``may_run`` says that the engine gave no clear answer, so that the container must be taken for
+    running.
+    """
+
+    reason: str
+    may_run: bool = False
+
+
+class StopFailed(_ContainerEvent, frozen=True, kw_only=True):
+    """The container was not seen stopped. It counts as running and is stopped again after a while."""
+
+    reason: str
+
+
+class Observed(_ContainerEvent, frozen=True, kw_only=True):
+    """The engine's own account of the container."""
+
+    inspection: ContainerInspection
+    network_bindings: tuple[NetworkBinding, ...] = ()
+    finished_at: float | None = None
+
+
+class Vanished(_ContainerEvent, frozen=True, kw_only=True):
+    """The engine knows no container of that name."""
+
+
+class HealthChanged(_ContainerEvent, frozen=True, kw_only=True):
+    health: HealthStatus
+
+
+class StartTimedOut(_ContainerEvent, frozen=True, kw_only=True):
+    """The container's startTimeout has passed since it started."""
+
+
+ContainerEvent = (
+    Pulled
+    | PullFailed
+    | Created
+    | CreateFailed
+    | Started
+    | StartFailed
+    | StopFailed
+    | Observed
+    | Vanished
+    | HealthChanged
+    | StartTimedOut
+)
+Event = StopRequested | AdmissionDelayed | Admitted | Resumed | ContainerEvent
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+class _Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    container: str
+
+
+class PullImage(_Command, frozen=True, kw_only=True):
+    """Answered by ``Pulled`` or ``PullFailed``."""
+
+
+class CreateContainer(_Command, frozen=True, kw_only=True):
+    """Answered by ``Created`` or ``CreateFailed``."""
+
+
+class StartContainer(_Command, frozen=True, kw_only=True):
+    """Answered by ``Started`` or ``StartFailed``."""
+
+
+class StopContainer(_Command, frozen=True, kw_only=True):
+    """Answered by ``Observed``, ``Vanished`` or ``StopFailed``; ``delay`` seconds pass before it is tried."""
+
+    timeout: float
+    delay: float = 0.0
+
+
+class WatchStartTimeout(_Command, frozen=True, kw_only=True):
+    """Answered by ``StartTimedOut`` after ``seconds``."""
+
+    seconds: float
+
+
+Command = PullImage | CreateContainer | StartContainer | StopContainer | WatchStartTimeout
+
+
+# --- in ECS's words -----------------------------------------------------------------------------------------
+
+
+def reported(status: Status) -> Literal["PENDING", "RUNNING", "STOPPED"]:
+    """A status as the Submit calls and the introspection endpoint say it."""
+    if status is Status.STOPPED:
+        return "STOPPED"
+    return "RUNNING" if status is Status.RUNNING else "PENDING"
