@@ -11,7 +11,7 @@ class Changes(Protocol):
     """The states that the controller has not acknowledged yet: one merged report for each task."""
 
     async def wait(self) -> None:
-        """Return as soon as there is something unsent."""
+        """Return when something has become unsent since the last return; at once if that is so already."""
         ...
 
     def unsent(self) -> tuple[str, ...]:

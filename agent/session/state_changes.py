@@ -1,0 +1,87 @@
+"""Reporting what became of the tasks: in order for each task, few at a time, until the controller has it."""
+
+import asyncio
+from random import Random
+from typing import Any, Protocol
+
+import structlog
+
+from agent.engine.changes import TaskChange
+from agent.session.api import ApiError, Unreachable
+from agent.session.backoff import Backoff
+from agent.session.engine_port import Changes
+from agent.session.state_change_requests import task_state_change_request
+
+log = structlog.get_logger(__name__)
+
+IN_FLIGHT_LIMIT = 10
+"""Submissions at the same time over all tasks, as in amazon-ecs-agent."""
+DROPPED_BY = "InvalidParameterException"
+"""The one answer by which a controller makes an agent forget an event."""
+
+
+class Caller(Protocol):
+    """Whatever makes calls of the ECS API."""
+
+    async def call(self, operation: str, request: dict[str, Any], /) -> dict[str, Any]: ...
+
+
+class StateChangeSubmitter:
+    """Submits the newest unsent state of every task.
+
+    One task's reports follow each other strictly, and a report that fails is made again with what is newest
+    by then. A task that the controller does not accept holds up no other.
+    """
+
+    def __init__(
+        self, *, client: Caller, changes: Changes, cluster: str, exclude_ipv6: bool, random: Random
+    ) -> None:
+        self._client = client
+        self._changes = changes
+        self._cluster = cluster
+        self._exclude_ipv6 = exclude_ipv6
+        self._random = random
+        self._slots = asyncio.Semaphore(IN_FLIGHT_LIMIT)
+        self._under_way: set[str] = set()
+
+    async def run(self) -> None:
+        """Submit for ever."""
+        async with asyncio.TaskGroup() as reports:
+            while True:
+                await self._changes.wait()
+                for task_arn in self._changes.unsent():
+                    if task_arn not in self._under_way:
+                        self._under_way.add(task_arn)
+                        reports.create_task(self._report(task_arn), name=f"report {task_arn}")
+
+    async def _report(self, task_arn: str) -> None:
+        """Submit the states of one task until nothing about it is unsent."""
+        backoff = Backoff(self._random)
+        try:
+            while (change := self._changes.peek(task_arn)) is not None:
+                if await self._submit(task_arn, change):
+                    backoff.reset()
+                else:
+                    await asyncio.sleep(backoff.next_wait_s())
+        finally:
+            # No await may stand between the last peek and this: news in between would be missed.
+            self._under_way.remove(task_arn)
+
+    async def _submit(self, task_arn: str, waiting: TaskChange) -> bool:
+        """Submit the newest state of a task once a slot is free. False if it has to be tried again."""
+        async with self._slots:
+            change = self._changes.peek(task_arn) or waiting
+            request = task_state_change_request(self._cluster, change, exclude_ipv6=self._exclude_ipv6)
+            try:
+                await self._client.call("SubmitTaskStateChange", request)
+            except Unreachable as error:
+                log.warning("state_change_not_sent", task=task_arn, status=change.status, error=str(error))
+                return False
+            except ApiError as error:
+                if error.code != DROPPED_BY:
+                    log.warning("state_change_refused", task=task_arn, status=change.status, error=str(error))
+                    return False
+                log.warning("state_change_dropped", task=task_arn, status=change.status, error=str(error))
+        await self._changes.mark_sent(task_arn, change)
+        log.info("state_change_sent", task=task_arn, status=change.status)
+        return True
