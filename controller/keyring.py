@@ -26,16 +26,12 @@ NONCE_BYTES = 12
 CLIENT_PROFILE_FILE = "client.json"
 
 
-class KeyFileUnusable(Exception):
+class KeyFileDamaged(ValueError):
     """The key file is damaged; its message says what to do."""
 
 
-class WrongKey(Exception):
+class WrongKey(ValueError):
     """A secret was not encrypted with this key file, or for this purpose."""
-
-
-class NoClientProfile(Exception):
-    """There is no usable client profile in a data directory; its message says what to do."""
 
 
 class Keyring:
@@ -49,17 +45,15 @@ class Keyring:
         """The keyring of a data directory; `create` makes the key file if there is none.
 
         Raises:
-            KeyFileUnusable: it is missing, unreadable or damaged.
+            OSError: it is missing or cannot be read or made.
+            KeyFileDamaged: it holds something else than a key.
         """
         path = data_dir / KEY_FILE
-        try:
-            if create and not path.exists():
-                write_private(path, os.urandom(KEY_BYTES))
-            key = path.read_bytes()
-        except OSError as error:
-            raise KeyFileUnusable(f"cannot use the key file {path}: {error.strerror}") from error
+        if create and not path.exists():
+            write_private(path, os.urandom(KEY_BYTES))
+        key = path.read_bytes()
         if len(key) != KEY_BYTES:
-            raise KeyFileUnusable(f"the key file {path} is damaged: put its backup back")
+            raise KeyFileDamaged(f"the key file {path} is damaged: put its backup back")
         return cls(key)
 
     def encrypt(self, secret: str, associated: str) -> str:
@@ -128,16 +122,14 @@ def load_client_profile(data_dir: Path) -> ClientProfile:
     """The profile that the controller wrote at its last start.
 
     Raises:
-        NoClientProfile: there is none, or it cannot be read.
+        FileNotFoundError: no controller has run on the data directory.
+        PermissionError: its files are another user's.
+        ValueError: they are damaged, or do not belong together.
     """
     path = data_dir / CLIENT_PROFILE_FILE
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_StoredProfile)
-        secret = Keyring.open(data_dir).decrypt(stored.secret_ciphertext, stored.access_key_id)
-    except FileNotFoundError:
-        raise NoClientProfile(
-            f"no controller has run on {data_dir}: start one, or name its folder with --data-dir"
-        ) from None
-    except (OSError, msgspec.DecodeError, KeyFileUnusable, WrongKey) as error:
-        raise NoClientProfile(f"cannot read {path}: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    secret = Keyring.open(data_dir).decrypt(stored.secret_ciphertext, stored.access_key_id)
     return ClientProfile(stored.endpoint, stored.region, stored.account_id, stored.access_key_id, secret)

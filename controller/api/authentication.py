@@ -145,8 +145,8 @@ class Authenticator:
         return secret
 
 
-def authorise(caller: Caller, operation: str, cluster: str | None, resource: str = "*") -> None:
-    """Check that a caller may do an operation in a cluster (its name; None where the operation has none).
+def authorise(caller: Caller, operation: str, cluster: str | None) -> None:
+    """Check that a caller may do an operation of ECS in a cluster (its name; None where it has none).
 
     Raises:
         AccessDeniedException: they may not.
@@ -154,14 +154,14 @@ def authorise(caller: Caller, operation: str, cluster: str | None, resource: str
     if caller.role == "administrator":
         return
     if operation not in AGENT_OPERATIONS or cluster != caller.cluster:
-        raise denied(caller, operation, resource)
+        raise denied(caller, f"ecs:{operation}")
 
 
-def denied(caller: Caller, operation: str, resource: str = "*") -> AccessDeniedException:
-    """The error for a caller who may not do an operation on a resource (its ARN)."""
+def denied(caller: Caller, action: str) -> AccessDeniedException:
+    """The error for a caller who may not do an action (`service:Operation`)."""
     return AccessDeniedException(
-        f"User: {caller.arn} is not authorized to perform: ecs:{operation} on resource: {resource} "
-        f"because no identity-based policy allows the ecs:{operation} action"
+        f"User: {caller.arn} is not authorized to perform: {action} on resource: * "
+        f"because no identity-based policy allows the {action} action"
     )
 
 

@@ -67,6 +67,11 @@ TASKS_BY_CLUSTER: Index[Task] = Index(Task, lambda task: ((task.cluster, task.de
 LIVE_TASKS_BY_CLUSTER: Index[Task] = Index(Task, lambda task: () if is_ended(task) else (task.cluster,))
 """Tasks that are not STOPPED, by cluster."""
 
+UNPLACED_TASKS_BY_CLUSTER: Index[Task] = Index(
+    Task, lambda task: () if task.instance or is_ended(task) else (task.cluster,)
+)
+"""Tasks that wait for a place, by cluster."""
+
 TASKS_ON_INSTANCE: Index[Task] = Index(
     Task,
     lambda task: (
@@ -123,6 +128,7 @@ AGENT_KEYS_BY_CLUSTER: Index[AccessKey] = Index(
 INDEXES: tuple[Index[Any], ...] = (
     TASKS_BY_CLUSTER,
     LIVE_TASKS_BY_CLUSTER,
+    UNPLACED_TASKS_BY_CLUSTER,
     TASKS_ON_INSTANCE,
     LIVE_TASKS_OF_SERVICE,
     ENDED_TASKS,

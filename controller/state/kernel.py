@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from agent.protocol.clock import Clock
 from controller.state.changes import Cause, Change, Subscriber
-from controller.state.entities import KINDS, Entity
+from controller.state.entities import KINDS, Entity, Task
 from controller.state.flusher import Flusher
 from controller.state.history import History
 from controller.state.indexes import INDEXES, Buckets, Index
@@ -71,6 +71,7 @@ class Reader:
 
     def usage(self, instance: str) -> InstanceUsage:
         """What the tasks placed on an instance (by its key) reserve."""
+        self.all(Task)  # what is counted follows from tasks, whose flush may be to come
         return self._state.usage.of(instance)
 
     @property

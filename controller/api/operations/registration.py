@@ -1,0 +1,209 @@
+"""An agent registers its machine as a container instance, anew or again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from controller.api.context import Handler, RequestContext
+from controller.api.errors import ClientException, InvalidParameterException
+from controller.api.identifiers import instance_id, resolve_cluster
+from controller.api.render.instance import render_instance
+from controller.api.tags import parse_tags
+from controller.state.entities import (
+    Attribute,
+    Cluster,
+    ContainerInstance,
+    Document,
+    InstanceConnection,
+    instance_key,
+)
+
+CAPABILITY_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
+TYPE_ATTRIBUTES = ("ecs.instance-type", "ecs.os-type", "ecs.cpu-architecture")
+"""Attributes whose change means that this is another kind of machine."""
+
+MACHINE_ID_ATTRIBUTE = "homeport.machine-id"
+BOOT_ID_ATTRIBUTE = "homeport.boot-id"
+"""Sent by our own agent, which tells two machines with one cloned disk apart."""
+
+MEMORY_TOLERANCE = 16
+"""A machine may come back with a sixteenth less memory: kernels differ in what they keep for themselves."""
+
+IDENTITY_DIGITS = 17
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a machine offers."""
+
+    cpu: int
+    memory: int
+    ports_tcp: tuple[int, ...]
+    ports_udp: tuple[int, ...]
+    gpu_ids: tuple[str, ...]
+
+
+def register_container_instance(context: RequestContext, request: Document) -> Document:
+    """Register a machine. Every attribute is echoed; with an ARN the instance keeps it and its tasks."""
+    cluster = resolve_cluster(context, request.get("cluster"))
+    resources = _resources(request)
+    attributes = _attributes(request)
+    tags = parse_tags(request.get("tags"))
+    known_id = _claimed_id(context, cluster, request.get("containerInstanceArn"))
+    known = context.read.get(ContainerInstance, instance_key(cluster.name, known_id)) if known_id else None
+    values = {attribute.name: attribute.value or "" for attribute in attributes}
+    versions = request.get("versionInfo", {})
+    with context.transaction() as transaction:
+        fresh = ContainerInstance(
+            cluster=cluster.name,
+            id=known_id or context.ids.hex32(),
+            ec2_instance_id=_machine_name(context, request),
+            cpu=resources.cpu,
+            memory=resources.memory,
+            reserved_ports_tcp=resources.ports_tcp,
+            reserved_ports_udp=resources.ports_udp,
+            gpu_ids=resources.gpu_ids,
+            attributes=attributes,
+            tags=tags,
+            agent_version=versions.get("agentVersion", ""),
+            agent_hash=versions.get("agentHash", ""),
+            docker_version=versions.get("dockerVersion", ""),
+            machine_id=values.get(MACHINE_ID_ATTRIBUTE, ""),
+            boot_id=values.get(BOOT_ID_ATTRIBUTE, ""),
+            registered_at=transaction.now,
+        )
+        if known is None:
+            transaction.put(fresh, "registered under an ARN it brought along" if known_id else "registered")
+            instance = fresh
+        else:
+            _check_same_machine(context, known, fresh)
+            instance = registered_again(known, fresh)
+            transaction.put(instance, "registered again")
+    context.signs_of_life(cluster.name, instance.id)
+    return {"containerInstance": render_instance(instance, context.read, ("TAGS",))}
+
+
+def registered_again(known: ContainerInstance, fresh: ContainerInstance) -> ContainerInstance:
+    """A known instance after its agent registered again; a deregistered one is ACTIVE again.
+
+    Capabilities are replaced. Other attributes stay although they are not sent: agents send custom ones at
+    the first registration only.
+
+    Raises:
+        ClientException: it is another kind of machine, or a smaller one.
+    """
+    _check_same_type(known, fresh)
+    sent = {attribute.name for attribute in fresh.attributes}
+    kept = tuple(
+        attribute
+        for attribute in known.attributes
+        if attribute.name not in sent and not attribute.name.startswith(CAPABILITY_PREFIXES)
+    )
+    return replace(
+        fresh,
+        status="ACTIVE" if known.status == "INACTIVE" else known.status,
+        status_reason="" if known.status == "INACTIVE" else known.status_reason,
+        ec2_instance_id=known.ec2_instance_id,
+        attributes=fresh.attributes + kept,
+        tags=fresh.tags or known.tags,
+        agent_version=fresh.agent_version or known.agent_version,
+        agent_hash=fresh.agent_hash or known.agent_hash,
+        docker_version=fresh.docker_version or known.docker_version,
+        machine_id=fresh.machine_id or known.machine_id,
+        boot_id=fresh.boot_id or known.boot_id,
+        registered_at=known.registered_at,
+        version=known.version + 1,
+    )
+
+
+def _claimed_id(context: RequestContext, cluster: Cluster, arn: str | None) -> str | None:
+    """Id under which a machine says it was registered before. It may be unknown here, after a restore."""
+    if not arn:
+        return None
+    try:
+        return instance_id(context, cluster, arn)
+    except InvalidParameterException as error:
+        # The agent forgets its ARN and ends only at an error that it takes for final.
+        raise ClientException(error.message) from None
+
+
+def _check_same_machine(context: RequestContext, known: ContainerInstance, fresh: ContainerInstance) -> None:
+    arn = context.read.names.instance(known)
+    if known.machine_id and fresh.machine_id and known.machine_id != fresh.machine_id:
+        raise ClientException(
+            f"{arn} is another machine's registration: remove the agent's data directory on this machine, "
+            "which was copied from there, so that it registers as a new one."
+        )
+    connection = context.read.get(InstanceConnection, known.key)
+    connected = connection is not None and connection.connected
+    if connected and known.boot_id and fresh.boot_id and known.boot_id != fresh.boot_id:
+        raise ClientException(
+            f"{arn} is connected from another machine with the same machine id: give this machine an "
+            "/etc/machine-id of its own and remove the agent's data directory."
+        )
+
+
+def _check_same_type(known: ContainerInstance, fresh: ContainerInstance) -> None:
+    before = {attribute.name: attribute.value for attribute in known.attributes}
+    after = {attribute.name: attribute.value for attribute in fresh.attributes}
+    changed = any(
+        before.get(name) and after.get(name) not in (None, before[name]) for name in TYPE_ATTRIBUTES
+    )
+    smaller = fresh.cpu < known.cpu or fresh.memory < known.memory - known.memory // MEMORY_TOLERANCE
+    if changed or smaller:
+        raise ClientException("Container instance type changes are not supported.")
+
+
+def _resources(request: Document) -> Resources:
+    given = {resource.get("name", ""): resource for resource in request.get("totalResources", ())}
+    # Agents leave numbers out that are 0.
+    cpu = given.get("CPU", {}).get("integerValue", 0)
+    memory = given.get("MEMORY", {}).get("integerValue", 0)
+    if cpu <= 0 or memory <= 0:
+        raise InvalidParameterException("totalResources must have a positive CPU and MEMORY.")
+    devices = request.get("platformDevices", ())
+    gpus = [device["id"] for device in devices if device["type"] == "GPU"]
+    gpus += given.get("GPU", {}).get("stringSetValue", ())
+    return Resources(
+        cpu=cpu,
+        memory=memory,
+        ports_tcp=_ports(given.get("PORTS")),
+        ports_udp=_ports(given.get("PORTS_UDP")),
+        gpu_ids=tuple(dict.fromkeys(gpus)),
+    )
+
+
+def _ports(resource: Document | None) -> tuple[int, ...]:
+    texts: Iterable[str] = (resource or {}).get("stringSetValue", ())
+    ports = []
+    for text in texts:
+        if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+            raise InvalidParameterException(f"Reserved port {text!r} is not a port number.")
+        ports.append(int(text))
+    return tuple(dict.fromkeys(ports))
+
+
+def _attributes(request: Document) -> tuple[Attribute, ...]:
+    # An empty value and none are the same to agents, and a capability has none.
+    return tuple(
+        Attribute(attribute["name"], attribute.get("value") or None)
+        for attribute in request.get("attributes", ())
+    )
+
+
+def _machine_name(context: RequestContext, request: Document) -> str:
+    """The EC2 instance id where the machine brings one, else an id in ECS's form for other machines."""
+    document = request.get("instanceIdentityDocument")
+    if document:
+        try:
+            identity = msgspec.json.decode(document)
+        except msgspec.DecodeError:
+            raise InvalidParameterException("instanceIdentityDocument is not valid JSON.") from None
+        if isinstance(identity, dict) and isinstance(identity.get("instanceId"), str):
+            return str(identity["instanceId"])
+    return f"mi-{context.ids.hex32()[:IDENTITY_DIGITS]}"
+
+
+OPERATIONS: dict[str, Handler] = {"RegisterContainerInstance": register_container_instance}

@@ -1,0 +1,125 @@
+"""Container instances as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from controller.api.tags import render_tags
+from controller.state.entities import Attribute, ContainerInstance, Document, InstanceConnection
+from controller.state.kernel import Reader
+from controller.state.usage import InstanceUsage
+
+
+def render_instance(instance: ContainerInstance, read: Reader, include: Collection[str]) -> Document:
+    """An instance with what its tasks leave of it; `include` names what is shown beyond the basics."""
+    usage = read.usage(instance.key)
+    connection = read.get(InstanceConnection, instance.key)
+    document: Document = {
+        "containerInstanceArn": read.names.instance(instance),
+        "ec2InstanceId": instance.ec2_instance_id,
+        "version": instance.version,
+        "versionInfo": _version_info(instance),
+        "remainingResources": remaining_resources(instance, usage),
+        "registeredResources": registered_resources(instance),
+        "status": instance.status,
+        "agentConnected": connection is not None and connection.connected,
+        "runningTasksCount": usage.running,
+        "pendingTasksCount": usage.pending,
+        "attributes": [render_attribute(attribute) for attribute in instance.attributes],
+        "registeredAt": instance.registered_at,
+        "attachments": [],
+        "tags": render_tags(instance.tags) if "TAGS" in include else [],
+    }
+    if instance.status_reason:
+        document["statusReason"] = instance.status_reason
+    if "CONTAINER_INSTANCE_HEALTH" in include:
+        document["healthStatus"] = _health(connection)
+    return document
+
+
+def registered_resources(instance: ContainerInstance) -> list[Document]:
+    """What the agent registered."""
+    return _resources(
+        instance,
+        instance.cpu,
+        instance.memory,
+        instance.reserved_ports_tcp,
+        instance.reserved_ports_udp,
+        instance.gpu_ids,
+    )
+
+
+def remaining_resources(instance: ContainerInstance, usage: InstanceUsage) -> list[Document]:
+    """What is left of CPU, memory and GPUs, and which ports are taken: ECS lists those, not free ones."""
+    return _resources(
+        instance,
+        instance.cpu - usage.cpu,
+        instance.memory - usage.memory,
+        sorted({*instance.reserved_ports_tcp, *usage.ports_tcp}),
+        sorted({*instance.reserved_ports_udp, *usage.ports_udp}),
+        [gpu for gpu in instance.gpu_ids if gpu not in usage.gpu_ids],
+    )
+
+
+def render_attribute(attribute: Attribute) -> Document:
+    """An attribute; capabilities have a name only."""
+    if attribute.value is None:
+        return {"name": attribute.name}
+    return {"name": attribute.name, "value": attribute.value}
+
+
+def _resources(
+    instance: ContainerInstance,
+    cpu: int,
+    memory: int,
+    ports_tcp: Iterable[int],
+    ports_udp: Iterable[int],
+    gpus: Iterable[str],
+) -> list[Document]:
+    resources = [
+        _integer("CPU", cpu),
+        _integer("MEMORY", memory),
+        _string_set("PORTS", map(str, ports_tcp)),
+        _string_set("PORTS_UDP", map(str, ports_udp)),
+    ]
+    if instance.gpu_ids:
+        resources.append(_string_set("GPU", gpus))
+    return resources
+
+
+def _integer(name: str, value: int) -> Document:
+    return {"name": name, "type": "INTEGER", "doubleValue": 0.0, "longValue": 0, "integerValue": value}
+
+
+def _string_set(name: str, values: Iterable[str]) -> Document:
+    return {
+        "name": name,
+        "type": "STRINGSET",
+        "doubleValue": 0.0,
+        "longValue": 0,
+        "integerValue": 0,
+        "stringSetValue": list(values),
+    }
+
+
+def _version_info(instance: ContainerInstance) -> Document:
+    versions = {
+        "agentVersion": instance.agent_version,
+        "agentHash": instance.agent_hash,
+        "dockerVersion": instance.docker_version,
+    }
+    return {name: version for name, version in versions.items() if version}
+
+
+def _health(connection: InstanceConnection | None) -> Document:
+    """What is known of an instance's health: whether its agent is there."""
+    if connection is None:
+        return {"overallStatus": "INSUFFICIENT_DATA", "details": []}
+    status = "OK" if connection.connected else "IMPAIRED"
+    detail = {
+        "type": "AGENT_CONNECTIVITY",
+        "status": status,
+        "lastUpdated": connection.changed_at,
+        "lastStatusChange": connection.changed_at,
+    }
+    return {"overallStatus": status, "details": [detail]}
