@@ -170,6 +170,11 @@ class InstanceConnection(Entity, frozen=True, kw_only=True):
     connected: bool
     synchronised: bool = False
     """Whether the agent has told, or been asked for, all its tasks since it connected."""
+    clock_skew_s: float = 0.0
+    """Seconds that the agent's clock is ahead of this one, if it is so far off that its signatures are refused."""
+    runtime_status: str = ""
+    """What the agent says about its container runtime: OK, IMPAIRED, INSUFFICIENT_DATA or INITIALIZING; empty
+    before it spoke."""
     changed_at: float
 
     @property
@@ -226,6 +231,10 @@ class Task(Entity, frozen=True, kw_only=True):
     """Name of the service that owns the task; None for a standalone task."""
     deployment: str | None = None
     """Id of the deployment (`ecs-svc/...`) that started the task."""
+    launch_round: int = 0
+    """The deployment's `launch_round` when it started the task."""
+    failure_counted: bool = False
+    """Whether the deployment has counted this task as one that ended before it ran."""
     desired_status: DesiredStatus = "RUNNING"
     reported_status: ReportedStatus = "NONE"
     disposition: Disposition = "NONE"
@@ -308,6 +317,12 @@ class Deployment(Entity, frozen=True, kw_only=True):
     rollout_state_reason: str = ""
     failed_tasks: int = 0
     """Consecutive tasks that ended before they ran; 0 again as soon as one runs."""
+    launch_round: int = 0
+    """Grows when a task of the present round ends before it ran: launches made in between belong together."""
+    good_round: int = 0
+    """The newest round of which a task has run; the rounds since then failed one after the other."""
+    last_failed_at: float | None = None
+    """When a task last ended before it ran; the launch back-off counts from there."""
     steady: bool = False
     """Whether the steady state was already announced for the present run of steadiness."""
     image_digests: tuple[tuple[str, str], ...] = ()

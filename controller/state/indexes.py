@@ -86,6 +86,24 @@ LIVE_TASKS_OF_SERVICE: Index[Task] = Index(
 )
 """Tasks of a service that are not STOPPED, by the service's key."""
 
+LIVE_TASKS_OF_GROUP: Index[Task] = Index(
+    Task, lambda task: () if is_ended(task) else ((task.cluster, task.group),)
+)
+"""Tasks that are not STOPPED, by (cluster, group)."""
+
+UNCOUNTED_FAILED_STARTS: Index[Task] = Index(
+    Task,
+    lambda task: (
+        (service_key(task.cluster, task.service),)
+        if task.service
+        and task.stop_code == "TaskFailedToStart"
+        and not task.failure_counted
+        and is_ended(task)
+        else ()
+    ),
+)
+"""Tasks that ended before they ran and that their deployment has not counted yet, by the service's key."""
+
 ENDED_TASKS: Index[Task] = Index(
     Task, lambda task: (True,) if is_ended(task) and not holds_resources(task) else ()
 )
@@ -131,6 +149,8 @@ INDEXES: tuple[Index[Any], ...] = (
     UNPLACED_TASKS_BY_CLUSTER,
     TASKS_ON_INSTANCE,
     LIVE_TASKS_OF_SERVICE,
+    LIVE_TASKS_OF_GROUP,
+    UNCOUNTED_FAILED_STARTS,
     ENDED_TASKS,
     LIVE_TASKS_OF_DEFINITION,
     INSTANCES_BY_CLUSTER,

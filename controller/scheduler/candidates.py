@@ -1,0 +1,71 @@
+"""Candidates for a placement, and facts for a query, as the state has them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from controller.scheduler.demand import Demand
+from controller.scheduler.query import InstanceFacts
+from controller.scheduler.seats import Candidate
+from controller.state.entities import ContainerInstance, InstanceConnection
+from controller.state.indexes import INSTANCES_BY_CLUSTER, LIVE_TASKS_OF_GROUP, TASKS_ON_INSTANCE
+
+if TYPE_CHECKING:
+    from controller.state.kernel import Reader
+
+
+def candidates_of(read: Reader, cluster: str, group: str, *, with_groups: bool = False) -> list[Candidate]:
+    """Every container instance of a cluster that is not INACTIVE, with what its tasks hold.
+
+    `group` is the placement's (`service:NAME`, or a standalone task's). Ask `with_groups` when the
+    request's constraints ask for groups (`Constraints.asks_for_groups`): it looks at every task.
+    """
+    group_tasks = Counter(
+        task.instance
+        for task in read.select(LIVE_TASKS_OF_GROUP, (cluster, group)).values()
+        if task.desired_status == "RUNNING"
+    )
+    return [
+        Candidate(
+            instance=instance,
+            usage=(usage := read.usage(instance.key)),
+            connected=is_ready(read, instance),
+            group_tasks=group_tasks[instance.id],
+            total_tasks=usage.tasks,
+            groups=_groups_on(read, instance) if with_groups else frozenset(),
+        )
+        for instance in read.select(INSTANCES_BY_CLUSTER, cluster).values()
+        if instance.status != "INACTIVE"
+    ]
+
+
+def is_ready(read: Reader, instance: ContainerInstance) -> bool:
+    """Whether an instance's agent is connected and has told what it runs since it connected."""
+    connection = read.get(InstanceConnection, instance.key)
+    return connection is not None and connection.connected and connection.synchronised
+
+
+def facts_of(read: Reader, instance: ContainerInstance) -> InstanceFacts:
+    """What the cluster query language can ask about an instance."""
+    connection = read.get(InstanceConnection, instance.key)
+    return InstanceFacts(
+        instance,
+        connection is not None and connection.connected,
+        read.usage(instance.key).running,
+        _groups_on(read, instance),
+    )
+
+
+def gpus_for(read: Reader, instance: ContainerInstance, demand: Demand) -> tuple[str, ...]:
+    """Ids of free GPUs for one task that was planned onto an instance; call it just before the task is
+    put."""
+    if not demand.gpus:
+        return ()
+    used = read.usage(instance.key).gpu_ids
+    free = [gpu for gpu in instance.gpu_ids if gpu not in used]
+    return tuple(free if demand.all_gpus else free[: demand.gpus])
+
+
+def _groups_on(read: Reader, instance: ContainerInstance) -> frozenset[str]:
+    return frozenset(task.group for task in read.select(TASKS_ON_INSTANCE, instance.key).values())
