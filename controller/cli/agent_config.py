@@ -1,0 +1,69 @@
+"""`homeport agent-config`: the environment with which an unmodified amazon-ecs-agent joins."""
+
+from pathlib import Path
+
+import click
+
+from controller.cli.client import Client
+from controller.cli.options import data_dir_option
+from controller.cli.output import print_json
+from controller.cli.profile import load_profile
+from controller.cli.settings import data_directory
+
+_LOGGING_DRIVERS = '["json-file","journald","syslog","fluentd","gelf","none","awsfirelens"]'
+
+
+@click.command("agent-config", short_help="Print what an agent needs to join a cluster.")
+@data_dir_option
+@click.option("--cluster", default="default", show_default=True, metavar="NAME", help="The cluster to join.")
+@click.option("--endpoint", metavar="URL", help="The controller as the joining machine reaches it.")
+@click.option(
+    "--agent-data-dir",
+    default="/var/lib/ecs",
+    show_default=True,
+    metavar="DIR",
+    help="Where that agent keeps its data, on the joining machine; DIR/data must exist there.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["env", "json"]),
+    default="env",
+    show_default=True,
+    help="KEY=VALUE lines, or a JSON object.",
+)
+def agent_config(
+    data_dir: Path | None, cluster: str, endpoint: str | None, agent_data_dir: str, output: str
+) -> None:
+    """Print, as KEY=VALUE lines, what an agent needs to join a cluster.
+
+    The key among them may do what an agent does, in this cluster, and nothing else. Homeport's own agent
+    takes the same variables.
+
+    \b
+    Examples:
+      homeport agent-config --cluster lab > agent.env
+      docker run --env-file agent.env …   or   EnvironmentFile=agent.env in a systemd unit
+    """
+    profile = load_profile(data_directory(data_dir))
+    key = Client(profile).homeport("EnsureAgentAccessKey", cluster=cluster)
+    variables = {
+        "AWS_DEFAULT_REGION": profile.region,
+        "AWS_ACCESS_KEY_ID": key["accessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["secretAccessKey"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ECS_BACKEND_HOST": endpoint or profile.endpoint,
+        "ECS_CLUSTER": cluster,
+        "ECS_EXTERNAL": "true",
+        "ECS_DATADIR": f"{agent_data_dir}/data",
+        "ECS_HOST_DATA_DIR": agent_data_dir,
+        "ECS_ENABLE_TASK_CPU_MEM_LIMIT": "false",
+        "ECS_AUDIT_LOGFILE_DISABLED": "true",
+        "ECS_AVAILABLE_LOGGING_DRIVERS": _LOGGING_DRIVERS,
+        "ECS_EBSTA_SUPPORTED": "false",
+        "ECS_IMAGE_PULL_BEHAVIOR": "prefer-cached",
+    }
+    if output == "json":
+        print_json(variables)
+        return
+    for name, value in variables.items():
+        click.echo(f"{name}={value}")

@@ -1,0 +1,52 @@
+"""Options that several commands share, so that they are spelt and explained alike everywhere."""
+
+from pathlib import Path
+
+import click
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The controller's data directory [HOMEPORT_DATA_DIR; /var/lib/homeport for root, else "
+    "~/.local/share/homeport].",
+)
+cluster_option = click.option(
+    "--cluster", default="default", show_default=True, metavar="NAME", help="The cluster to look at."
+)
+output_option = click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or JSON in ECS's own shapes for scripts.",
+)
+listen_option = click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where the controller serves [HOMEPORT_LISTEN; 127.0.0.1:8480].",
+)
+allow_plain_http_option = click.option(
+    "--allow-plain-http",
+    is_flag=True,
+    default=None,
+    help="Serve beyond loopback without TLS: nothing then hides what is said.",
+)
+public_url_option = click.option(
+    "--public-url",
+    metavar="URL",
+    help="The URL that agents and clients use, where it is not the one that they called.",
+)
+database_url_option = click.option(
+    "--database-url",
+    metavar="URL",
+    help="SQLAlchemy URL of the store [HOMEPORT_DATABASE_URL; SQLite in the data directory].",
+)
+log_format_option = click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="How log lines look."
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="The least severe level that is logged.",
+)

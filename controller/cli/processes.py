@@ -1,0 +1,71 @@
+"""`homeport controller` and `homeport agent`: each becomes the process that it names."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from controller.cli import options
+from controller.cli.commands import agent_command, controller_command, controller_environment
+from controller.cli.settings import load_settings
+
+
+@click.command(short_help="Run the controller alone.")
+@options.data_dir_option
+@options.listen_option
+@options.allow_plain_http_option
+@options.public_url_option
+@options.database_url_option
+@click.option("--cluster", metavar="NAME", help="A cluster to create at the first start beside `default`.")
+@options.log_format_option
+@options.log_level_option
+def controller(**flags: Any) -> None:
+    """Run the controller alone, in the foreground.
+
+    Flags beat the environment, which beats DIR/homeport.toml (keys: listen, allow_plain_http, public_url,
+    database_url, account_id, region, cluster, log_format, log_level).
+
+    \b
+    Examples:
+      homeport controller
+      homeport controller --data-dir ./data --listen 127.0.0.1:9000
+      HOMEPORT_REGION=eu-west-1 homeport controller
+    """
+    settings = load_settings(flags)
+    command = controller_command(settings)
+    os.execve(command[0], command, controller_environment(settings, os.environ))
+
+
+@click.command(short_help="Run the agent alone.")
+@click.option("--controller", metavar="URL", help="The controller's address [ECS_BACKEND_HOST].")
+@click.option("--cluster", metavar="NAME", help="The cluster to join [ECS_CLUSTER; default].")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="What survives a restart [ECS_DATADIR; `agent` below HOMEPORT_DATA_DIR].",
+)
+@click.option("--introspection", metavar="HOST:PORT", help="Introspection API [127.0.0.1:51678].")
+@click.option("--credentials", metavar="HOST:PORT", help="Task metadata and credentials [127.0.0.1:51679].")
+@click.option("--metrics", metavar="HOST:PORT", help="Prometheus metrics [127.0.0.1:51680].")
+@options.log_format_option
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warn", "error", "crit"]),
+    help="The least severe level that is logged [ECS_LOGLEVEL; info].",
+)
+def agent(**flags: Any) -> None:
+    """Run the agent alone, in the foreground, on a machine with a Docker Engine.
+
+    It signs with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the region AWS_DEFAULT_REGION, and takes the
+    same ECS_* environment variables as amazon-ecs-agent. `homeport agent-config` prints all of these.
+
+    \b
+    Example, on the controller's machine:
+      homeport agent-config > agent.env
+    and on the machine that joins:
+      set -a; . ./agent.env; homeport agent --controller http://controller.lan:8480
+    """
+    command = agent_command({"--" + name.replace("_", "-"): value for name, value in flags.items()})
+    os.execve(command[0], command, os.environ)

@@ -1,0 +1,128 @@
+"""`homeport ps`: the tasks of a cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from agent.protocol.clock import SystemClock
+from controller.cli.client import Answer, Client
+from controller.cli.options import cluster_option, data_dir_option, output_option
+from controller.cli.output import age, print_json, print_table, short
+from controller.cli.profile import load_profile
+from controller.cli.settings import data_directory
+
+_DESCRIBE_TASKS_LIMIT = 100
+
+
+@click.command()
+@data_dir_option
+@cluster_option
+@click.option(
+    "--all", "show_all", is_flag=True, help="Tasks that are stopping or have stopped too, with the reason."
+)
+@output_option
+def ps(data_dir: Path | None, cluster: str, show_all: bool, output: str) -> None:
+    """List the tasks of a cluster.
+
+    Quarantined tasks are containers that an agent runs and this controller knows nothing of, for instance
+    after it was started on an empty data directory. They are shown and never stopped.
+
+    \b
+    Examples:
+      homeport ps
+      homeport ps --all --cluster lab
+      homeport ps --output json | jq -r '.tasks[].taskArn'
+    """
+    client = Client(load_profile(data_directory(data_dir)))
+    tasks = _tasks(client, cluster, show_all)
+    quarantined: list[Answer] = client.homeport("ListQuarantinedTasks", cluster=cluster)["quarantinedTasks"]
+    if output == "json":
+        print_json({"tasks": tasks, "quarantinedTasks": quarantined})
+        return
+    now = SystemClock().now()
+    print_task_table(tasks, now)
+    if quarantined:
+        click.echo()
+        print_quarantine_table(quarantined, now)
+
+
+def _tasks(client: Client, cluster: str, show_all: bool) -> list[Answer]:
+    arns: list[str] = []
+    for desired_status in ("RUNNING", "STOPPED") if show_all else ("RUNNING",):
+        arns += client.list_all("ListTasks", "taskArns", cluster=cluster, desiredStatus=desired_status)
+    return client.describe_all(
+        "DescribeTasks", "tasks", "tasks", arns, _DESCRIBE_TASKS_LIMIT, cluster=cluster
+    )
+
+
+def print_task_table(tasks: Sequence[Answer], now: float) -> None:
+    """One line a task, grouped by service; the reason column appears once one has stopped."""
+    headings = [
+        "TASK",
+        "GROUP",
+        "TASK DEFINITION",
+        "INSTANCE",
+        "LAST",
+        "DESIRED",
+        "HEALTH",
+        "STARTED",
+        "PORTS",
+    ]
+    rows = [
+        [
+            short(task["taskArn"]),
+            task.get("group", "-"),
+            short(task["taskDefinitionArn"]),
+            short(task.get("containerInstanceArn"))[:12],
+            task["lastStatus"],
+            task["desiredStatus"],
+            task.get("healthStatus", "UNKNOWN"),
+            age(task.get("startedAt"), now),
+            _ports(task),
+            *_reason(task),
+        ]
+        for task in sorted(tasks, key=lambda task: (task.get("group", ""), task["taskArn"]))
+    ]
+    if any(task.get("stoppedReason") for task in tasks):
+        headings.append("REASON")
+        rows = [row if len(row) == len(headings) else [*row, ""] for row in rows]
+    print_table(headings, rows)
+
+
+def print_quarantine_table(quarantined: Sequence[Answer], now: float) -> None:
+    """One line for each task that an agent runs and the controller does not know."""
+    rows = [
+        [
+            short(task["taskArn"]),
+            f"{task.get('family', '-')}:{task.get('version', '-')}",
+            short(task.get("containerInstanceArn"))[:12],
+            "QUARANTINED",
+            age(task.get("firstSeenAt"), now),
+        ]
+        for task in quarantined
+    ]
+    click.echo("Running on an instance but unknown to this controller; Homeport will not stop them:")
+    print_table(["TASK", "TASK DEFINITION", "INSTANCE", "STATUS", "SEEN"], rows)
+
+
+def _ports(task: Answer) -> str:
+    bindings = {
+        (binding["hostPort"], binding["containerPort"], binding.get("protocol", "tcp"))
+        for container in task.get("containers", ())
+        for binding in container.get("networkBindings", ())
+    }
+    return ",".join(f"{host}->{port}/{protocol}" for host, port, protocol in sorted(bindings)) or "-"
+
+
+def _reason(task: Answer) -> list[str]:
+    if not task.get("stoppedReason"):
+        return []
+    exits = [
+        f"{container['name']} exited with {container['exitCode']}"
+        if "exitCode" in container
+        else f"{container['name']}: {container['reason']}"
+        for container in task.get("containers", ())
+        if "exitCode" in container or container.get("reason")
+    ]
+    return ["; ".join([task["stoppedReason"], *exits])]
