@@ -1,0 +1,224 @@
+"""The ACS websocket: the controller's orders come down here, and are answered."""
+
+import asyncio
+from random import Random
+
+import msgspec
+import structlog
+
+from agent import __version__
+from agent.config import AgentConfig
+from agent.host.machine import Machine
+from agent.identity import IdentityFile
+from agent.protocol import acs
+from agent.protocol.clock import Clock
+from agent.protocol.envelope import MalformedFrame, decode_acs, encode
+from agent.protocol.extensions import (
+    PROTOCOL_PARAMETER,
+    PROTOCOL_VERSION,
+    GoodbyeMessage,
+    HelloMessage,
+)
+from agent.session.acs_conversation import (
+    HEARTBEATS_MISSED,
+    UNANNOUNCED_PATIENCE_S,
+    Conversation,
+    ManifestMark,
+)
+from agent.session.acs_rules import inventory
+from agent.session.api import ControlPlaneClient, read_error
+from agent.session.discovery import Discovery
+from agent.session.engine_port import EnginePort
+from agent.session.instance_health import InstanceHealth
+from agent.session.reconnect import ConnectionExpired, expire, stay_connected
+from agent.session.registration import Registration
+from agent.session.urls import BadEndpoint, websocket_url
+from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
+
+log = structlog.get_logger(__name__)
+
+AGENT_HASH = "homeport"
+WIRE_VERSION = "2"
+"""ECS's ``protocolVersion``: the controller may drop an agent that does not acknowledge heartbeats."""
+BACKLOG = 64
+"""Messages waiting for their handler; beyond it the socket is not read, which slows the controller down."""
+# The refusals that speak of the container instance; others (throttling, signatures) pass or need an operator.
+_NOT_KNOWN = frozenset(
+    {
+        "ClientException",
+        "InactiveInstanceException",
+        "InvalidClusterException",
+        "InvalidInstanceException",
+        "InvalidParameterException",
+        "ResourceNotFoundException",
+    }
+)
+
+
+class AcsSession:
+    """Holds the connection, for ever."""
+
+    def __init__(
+        self,
+        *,
+        client: ControlPlaneClient,
+        discovery: Discovery,
+        registration: Registration,
+        identity: IdentityFile,
+        machine: Machine,
+        config: AgentConfig,
+        engine: EnginePort,
+        health: InstanceHealth,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._client = client
+        self._discovery = discovery
+        self._registration = registration
+        self._identity = identity
+        self._machine = machine
+        self._config = config
+        self._engine = engine
+        self._health = health
+        self._clock = clock
+        self._random = random
+        self._mark = ManifestMark(identity.current.manifest_mark)
+        self._send_credentials = True
+        self._refused_after_registering = False
+        self._socket: Websocket | None = None
+        self._patience_s = UNANNOUNCED_PATIENCE_S
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open at this moment."""
+        return self._socket is not None
+
+    async def run(self) -> None:
+        """Stay connected for ever."""
+        await stay_connected("acs", self._connect_and_converse, clock=self._clock, random=self._random)
+
+    async def say_goodbye(self, *, host_goes_down: bool) -> None:
+        """Tell the controller, if it is connected, why the connection is about to end."""
+        if self._socket is not None:
+            try:
+                await self._socket.send(
+                    encode(GoodbyeMessage(expect="HOST_DOWN" if host_goes_down else "BACK_SOON"))
+                )
+            except ConnectionEnded as error:
+                log.info("goodbye_not_sent", error=str(error))
+
+    async def _connect_and_converse(self) -> None:
+        arn = self._identity.current.container_instance_arn or await self._registration.register()
+        endpoint = (await self._discovery.endpoints(arn)).acs
+        if endpoint is None:
+            self._discovery.doubt(arn)
+            raise BadEndpoint("the controller names no endpoint")
+        url = websocket_url(endpoint, self._parameters(arn))
+        try:
+            socket = await Websocket.open(self._client.http, url, self._client.sign("GET", url, {}, b""))
+        except UpgradeRefused as refusal:
+            await self._on_refusal(arn, refusal)
+            raise
+        except ConnectionEnded:
+            self._discovery.doubt(arn)
+            raise
+        log.info("acs_connected", container_instance_arn=arn)
+        self._send_credentials = False
+        self._refused_after_registering = False
+        self._patience_s = UNANNOUNCED_PATIENCE_S
+        self._socket = socket
+        close_code, why = 1001, "the agent ends"
+        try:
+            await self._converse(socket)
+        except ConnectionExpired as expiry:
+            close_code, why = 1000, str(expiry)
+            raise
+        finally:
+            self._socket = None
+            await socket.close(close_code, why)
+
+    def _parameters(self, container_instance_arn: str) -> dict[str, str]:
+        parameters = {
+            "agentHash": AGENT_HASH,
+            "agentVersion": __version__,
+            "clusterArn": self._config.cluster,
+            "containerInstanceArn": container_instance_arn,
+            "protocolVersion": WIRE_VERSION,
+            "seqNum": "1",
+            "sendCredentials": "true" if self._send_credentials else "false",
+            PROTOCOL_PARAMETER: str(PROTOCOL_VERSION),
+            # By these two a controller tells a cloned disk from the machine that it was cloned from.
+            "machineId": self._machine.machine_id,
+            "bootId": self._machine.boot_id,
+        }
+        if self._engine.docker_version:
+            parameters["dockerVersion"] = f"DockerVersion: {self._engine.docker_version}"
+        return parameters
+
+    async def _on_refusal(self, arn: str, refusal: UpgradeRefused) -> None:
+        """Register again when the controller does not know this container instance, or knows it as inactive.
+
+        The known ARN is tried first, for a controller that lost its memory takes it back. If that does not
+        help, the instance was deregistered on purpose, and the machine joins as a new one.
+        """
+        code, message = read_error(refusal.body, refusal.headers)
+        log.warning("upgrade_refused", status=refusal.status, code=code, message=message)
+        self._client.server_time.observe(refusal.headers)
+        self._discovery.doubt(arn)
+        if code not in _NOT_KNOWN:
+            return
+        if self._refused_after_registering and code == "InactiveInstanceException":
+            await self._registration.register_as_new()
+        else:
+            await self._registration.register()
+        self._refused_after_registering = True
+
+    async def _converse(self, socket: Websocket) -> None:
+        await socket.send(encode(inventory(self._engine.known_tasks())))
+        backlog: asyncio.Queue[msgspec.Struct | None] = asyncio.Queue(BACKLOG)
+        handling = asyncio.create_task(self._handle_backlog(socket, backlog), name="acs messages")
+        try:
+            await until_first_ends(self._read(socket, backlog), _outcome_of(handling), expire(self._random))
+        finally:
+            # The message being handled is finished, so that the engine never sees half an order.
+            while not backlog.empty():
+                backlog.get_nowait()
+            backlog.put_nowait(None)
+            await asyncio.wait([handling])
+
+    async def _read(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:
+        """Read until the connection ends; heartbeats are answered at once, the rest in order."""
+        while True:
+            frame = await socket.receive(within_s=self._patience_s)
+            try:
+                message = decode_acs(frame)
+            except MalformedFrame as error:
+                log.warning("frame_malformed", connection="acs", error=str(error))
+                continue
+            if isinstance(message, acs.HeartbeatMessage):
+                self._health.ask()
+                await socket.send(encode(acs.HeartbeatAckRequest(message_id=message.message_id)))
+                continue
+            if isinstance(message, HelloMessage):
+                self._patience_s = HEARTBEATS_MISSED * message.heartbeat_interval_ms / 1000
+            await backlog.put(message)
+
+    async def _handle_backlog(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:
+        conversation = Conversation(self._identity, self._mark, self._engine)
+        while (message := await backlog.get()) is not None:
+            try:
+                replies = await conversation.answer(message)
+            except ConnectionEnded:
+                raise
+            except Exception:
+                # One order that fails must not cost the connection and all others. It stays unacknowledged,
+                # so the controller sends it again.
+                log.exception("message_failed", type=type(message).__name__)
+                continue
+            for reply in replies:
+                await socket.send(encode(reply))
+
+
+async def _outcome_of(task: asyncio.Task[None]) -> None:
+    """Wait for a task and pass on its exception, without ending it when the waiting is ended."""
+    await asyncio.shield(task)
