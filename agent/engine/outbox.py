@@ -135,14 +135,12 @@ class Outbox:
             self._unsent.pop(task_arn, None)
         else:
             self._unsent.setdefault(task_arn)
-        if self._unsent:
             self._news.set()
-        else:
-            self._news.clear()
 
     async def wait(self) -> None:
-        """Return as soon as there is something unsent."""
+        """Return when something has become unsent since the last return; at once if that is so already."""
         await self._news.wait()
+        self._news.clear()
 
     def unsent(self) -> tuple[str, ...]:
         """The ARNs of the tasks that have something unsent, the longest waiting first."""
