@@ -22,12 +22,11 @@ class Delay(msgspec.Struct, frozen=True, gc=False):
 class HostLedger:
     """What the tasks of this host hold and what they wait for."""
 
-    def __init__(
-        self, capacity: Resources, reserved_tcp: frozenset[int], reserved_udp: frozenset[int]
-    ) -> None:
-        """``reserved_tcp`` and ``reserved_udp`` are host ports that no task may have."""
+    def __init__(self, capacity: Resources) -> None:
+        """``capacity`` is what tasks may have, but for its ports: those are the ones that no task may
+        have.
+        """
         self._capacity = capacity
-        self._reserved = {"tcp": reserved_tcp, "udp": reserved_udp}
         self._held: dict[str, Resources] = {}
         self._queue: deque[tuple[str, Resources]] = deque()
 
@@ -36,7 +35,7 @@ class HostLedger:
         for what, wanted, there in self._amounts(demand, self._capacity):
             if wanted > there:
                 return f"needs {wanted} {what}, the instance has {there}"
-        taken = (demand.ports_tcp & self._reserved["tcp"]) | (demand.ports_udp & self._reserved["udp"])
+        taken = (demand.ports_tcp & self._capacity.ports_tcp) | (demand.ports_udp & self._capacity.ports_udp)
         return f"host port {min(taken)} is reserved on the instance" if taken else ""
 
     def hold(self, task_arn: str, demand: Resources) -> None:

@@ -198,12 +198,21 @@ class Docker:
         body = await self._call(self._look, "version", request)
         return EngineVersion(body["Version"], body["ApiVersion"])
 
+    async def facts(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The engine's own words about itself: its answers to ``/info`` and ``/version``."""
+        answers = []
+        for path in ("/info", "/version"):
+            request = partial(
+                self._json, "GET", path, limit=self._limits.version, error=EngineUnavailableError
+            )
+            answers.append(await self._call(self._look, path.strip("/"), request))
+        return answers[0], answers[1]
+
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         """Create container ``name`` from a raw create body and return its id.
 
-        Raises ``ContainerNameTakenError`` if the name exists, ``NoSuchImageError`` if the image does not.
+        Raises ``ContainerNameTakenError`` if the name exists.
         """
-        errors = {404: NoSuchImageError, 409: ContainerNameTakenError}
         request = partial(
             self._json,
             "POST",
@@ -212,7 +221,7 @@ class Docker:
             body=body,
             limit=self._limits.create,
             error=CannotCreateContainerError,
-            errors=errors,
+            errors={409: ContainerNameTakenError},
         )
         answer = await self._call(self._work, "create", request)
         return cast("str", answer["Id"])

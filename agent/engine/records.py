@@ -3,6 +3,7 @@ JSON.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ class PortBinding(msgspec.Struct, frozen=True, gc=False):
 
 
 class ContainerInspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The state of one container at one moment. Times are the engine's ISO 8601 texts, empty when unset."""
+    """The state of one container at one moment. Times are epoch seconds, None when unset."""
 
     docker_id: str
     name: str
@@ -37,9 +38,9 @@ class ContainerInspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why the engine could not start it; empty otherwise."""
     oom_killed: bool
     ever_started: bool
-    created_at: str
-    started_at: str
-    finished_at: str
+    created_at: float | None
+    started_at: float | None
+    finished_at: float | None
     pid: int
     health: HealthStatus
     stop_signal: str
@@ -109,8 +110,8 @@ def _ports(settings: Mapping[str, Any]) -> tuple[PortBinding, ...]:
     return tuple(found)
 
 
-def _time(text: str | None) -> str:
-    return "" if not text or text.startswith(_NEVER) else text
+def _time(text: str | None) -> float | None:
+    return None if not text or text.startswith(_NEVER) else datetime.fromisoformat(text).timestamp()
 
 
 def inspection_from_engine(body: Mapping[str, Any]) -> ContainerInspection:
@@ -118,7 +119,7 @@ def inspection_from_engine(body: Mapping[str, Any]) -> ContainerInspection:
     state: Mapping[str, Any] = body["State"]
     config: Mapping[str, Any] = body.get("Config") or {}
     started_at, error = _time(state.get("StartedAt")), state.get("Error") or ""
-    status = _state(state.get("Status") or "", started=bool(started_at), error=error)
+    status = _state(state.get("Status") or "", started=started_at is not None, error=error)
     health = (state.get("Health") or {}).get("Status") or ""
     return ContainerInspection(
         docker_id=body["Id"],
@@ -126,10 +127,10 @@ def inspection_from_engine(body: Mapping[str, Any]) -> ContainerInspection:
         image=config.get("Image") or "",
         image_id=body.get("Image") or "",
         state=status,
-        exit_code=int(state["ExitCode"]) if status == "STOPPED" and started_at else None,
+        exit_code=int(state["ExitCode"]) if status == "STOPPED" and started_at is not None else None,
         error=error,
         oom_killed=bool(state.get("OOMKilled")),
-        ever_started=bool(started_at),
+        ever_started=started_at is not None,
         created_at=_time(body.get("Created")),
         started_at=started_at,
         finished_at=_time(state.get("FinishedAt")),

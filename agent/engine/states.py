@@ -213,7 +213,6 @@ class Observed(_ContainerEvent, frozen=True, kw_only=True):
 
     inspection: ContainerInspection
     network_bindings: tuple[NetworkBinding, ...] = ()
-    finished_at: float | None = None
 
 
 class Vanished(_ContainerEvent, frozen=True, kw_only=True):

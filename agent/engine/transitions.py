@@ -199,7 +199,8 @@ def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outc
         docker_id=seen.docker_id,
         network_bindings=event.network_bindings or state.network_bindings,
         ran=state.ran or seen.ever_started,
-        created_at=state.created_at or event.at,
+        created_at=state.created_at or seen.created_at,
+        started_at=state.started_at or seen.started_at,
     )
     if seen.health != facts.health:
         facts = replace(facts, health=seen.health, health_since=event.at)
@@ -229,7 +230,7 @@ def _ended(state: ContainerState, event: Observed) -> ContainerState:
         applied=None,
         reason=reason,
         exit_code=seen.exit_code,
-        finished_at=event.finished_at or event.at,
+        finished_at=seen.finished_at or event.at,
     )
 
 

@@ -1,0 +1,59 @@
+"""Tasks found again by the labels of their containers, after the checkpoint was lost.
+
+What labels cannot tell (volumes, dependencies, timeouts) is lost; the tasks keep running, are reported and
+can be stopped.
+"""
+
+from collections.abc import Iterable
+
+from agent.checkpoint import StoredTask
+from agent.engine.container_body import (
+    CLUSTER_LABEL,
+    CONTAINER_NAME_LABEL,
+    ESSENTIAL_LABEL,
+    FAMILY_LABEL,
+    TASK_ARN_LABEL,
+    VERSION_LABEL,
+)
+from agent.engine.records import ContainerInspection
+from agent.engine.states import ContainerPlan, TaskPlan
+from agent.engine.transitions import initial_state
+from agent.protocol import acs
+from agent.protocol.arn import Arn, cluster_arn
+
+
+def adopt(found: Iterable[ContainerInspection], stop_timeout: float) -> tuple[StoredTask, ...]:
+    """Make tasks of containers that carry this agent's labels; their state is that of new ones until
+    looked at.
+    """
+    by_task: dict[str, list[ContainerInspection]] = {}
+    for container in found:
+        by_task.setdefault(container.labels.get(TASK_ARN_LABEL, ""), []).append(container)
+    return tuple(_adopt(arn, members, stop_timeout) for arn, members in by_task.items() if arn)
+
+
+def _adopt(task_arn: str, members: list[ContainerInspection], stop_timeout: float) -> StoredTask:
+    plans = tuple(
+        ContainerPlan(
+            name=member.labels.get(CONTAINER_NAME_LABEL, member.name),
+            docker_name=member.name,
+            essential=member.labels.get(ESSENTIAL_LABEL) != "false",
+            stop_timeout=stop_timeout,
+        )
+        for member in members
+    )
+    labels = members[0].labels
+    arn = Arn.parse(task_arn)
+    definition = acs.Task(
+        arn=task_arn,
+        task_cluster_arn=cluster_arn(arn.region, arn.account, labels.get(CLUSTER_LABEL, "")),
+        family=labels.get(FAMILY_LABEL),
+        version=labels.get(VERSION_LABEL),
+        desired_status="RUNNING",
+        containers=tuple(
+            acs.Container(name=plan.name, image=member.image, essential=plan.essential)
+            for plan, member in zip(plans, members, strict=True)
+        ),
+    )
+    plan = TaskPlan(arn=task_arn, containers=plans)
+    return StoredTask(definition, plan, initial_state(plan))
