@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from controller.api.context import Handler
+from controller.api.operations import (
+    clusters,
+    container_instances,
+    registration,
+    tags,
+    task_definitions,
+)
 
-ECS_OPERATIONS: dict[str, Handler] = {}
-"""Every ECS operation that this controller answers, by name."""
+ECS_OPERATIONS: dict[str, Handler] = {
+    **clusters.OPERATIONS,
+    **container_instances.OPERATIONS,
+    **registration.OPERATIONS,
+    **tags.OPERATIONS,
+    **task_definitions.OPERATIONS,
+}
+"""The ECS operations of this controller whose input is checked against the service model, by name."""
