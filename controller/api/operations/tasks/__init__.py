@@ -1,0 +1,16 @@
+"""Task operations (ecs-semantics 5)."""
+
+from __future__ import annotations
+
+from controller.api.context import Handler
+from controller.api.operations.tasks.describe import describe_tasks
+from controller.api.operations.tasks.listing import list_tasks
+from controller.api.operations.tasks.run import run_task
+from controller.api.operations.tasks.stop import stop_task
+
+OPERATIONS: dict[str, Handler] = {
+    "RunTask": run_task,
+    "StopTask": stop_task,
+    "DescribeTasks": describe_tasks,
+    "ListTasks": list_tasks,
+}
