@@ -9,6 +9,7 @@ from controller.api.operations import (
     registration,
     tags,
     task_definitions,
+    tasks,
 )
 
 ECS_OPERATIONS: dict[str, Handler] = {
@@ -17,5 +18,6 @@ ECS_OPERATIONS: dict[str, Handler] = {
     **registration.OPERATIONS,
     **tags.OPERATIONS,
     **task_definitions.OPERATIONS,
+    **tasks.OPERATIONS,
 }
 """The ECS operations of this controller whose input is checked against the service model, by name."""

@@ -1,0 +1,146 @@
+"""The controller as a whole: builds its parts, supervises them, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from agent.protocol.clock import Clock
+from agent.protocol.supervision import Supervisor
+from controller.api.access_keys import KeyPair
+from controller.api.authentication import Authenticator
+from controller.api.context import IdSource
+from controller.api.dispatch import ecs_service, homeport_service
+from controller.api.front_door import FrontDoor
+from controller.api.monitoring import Monitoring, ensure_metrics_token
+from controller.api.operations import ECS_OPERATIONS
+from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.submissions import TYPED_OPERATIONS
+from controller.api.service_model import load_service_model
+from controller.bootstrap import listen, open_store, prepare_data_dir, seed
+from controller.config import ControllerConfig
+from controller.http_server import HttpServer
+from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.state.kernel import State
+from controller.state.opening import open_state
+from controller.state.store.lock import DataDirectoryLock
+from controller.telemetry.metrics import ControllerMetrics
+
+log = structlog.get_logger(__name__)
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What clients on this machine use instead."""
+
+
+async def serve(
+    config: ControllerConfig, clock: Clock, chosen_key: KeyPair | None, stop: asyncio.Event
+) -> None:
+    """Run a controller until `stop` is set.
+
+    Raises:
+        CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError, ValueError: it cannot start.
+        RootTaskFailed: a part failed that it cannot work without.
+    """
+    prepare_data_dir(config.data_dir)
+    lock = DataDirectoryLock(config.data_dir)
+    try:
+        with listen(config) as listening:
+            state = await open_state(open_store(config), clock)
+            try:
+                await _serve_state(state, config, clock, chosen_key, listening, stop)
+            finally:
+                await state.close()
+    finally:
+        lock.release()
+
+
+async def _serve_state(
+    state: State,
+    config: ControllerConfig,
+    clock: Clock,
+    chosen_key: KeyPair | None,
+    listening: socket.socket,
+    stop: asyncio.Event,
+) -> None:
+    system_random = random.SystemRandom()
+    keyring = Keyring.open(config.data_dir, create=True)
+    root_key = seed(state, config, keyring, system_random, chosen_key)
+    await state.flusher.flush_once()
+    endpoint = _local_endpoint(listening)
+    write_client_profile(config.data_dir, keyring, _profile(state, endpoint, root_key))
+
+    metrics = ControllerMetrics(state)
+    authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
+    front_door = FrontDoor(
+        state=state,
+        authenticator=authenticator,
+        services={
+            service.signing_name: service
+            for service in (
+                ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
+                homeport_service(HomeportOperations(keyring, system_random).typed()),
+            )
+        },
+        config=config,
+        clock=clock,
+        ids=IdSource(system_random),
+        signs_of_life=lambda _cluster, _instance: None,
+        metrics=metrics.api,
+    )
+    monitoring = Monitoring(state, metrics, ensure_metrics_token(config.data_dir))
+    server = HttpServer(
+        listening,
+        [web.post("/", front_door.handle), *monitoring.routes()],
+        config.max_body_bytes,
+    )
+
+    supervisor = Supervisor(_note_failure)
+    supervisor.spawn("flush", state.run())
+    supervisor.spawn("history", state.history.run())
+    await server.start()
+    supervisor.spawn("http", server.run())
+    log.info("controller_started", endpoint=endpoint, data_dir=str(config.data_dir), epoch=state.meta.epoch)
+    async with _exit_timer(stop, config.shutdown_timeout_s):
+        await supervisor.run_until(stop)
+    log.info("controller_stopped")
+
+
+def _note_failure(name: str, error: BaseException) -> None:
+    log.critical("root_task_failed", task=name, exc_info=error)
+
+
+def _local_endpoint(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    host = ANYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _profile(state: State, endpoint: str, key: KeyPair) -> ClientProfile:
+    return ClientProfile(
+        endpoint, state.meta.region, state.meta.account, key.access_key_id, key.secret_access_key
+    )
+
+
+@asynccontextmanager
+async def _exit_timer(stop: asyncio.Event, timeout_s: float) -> AsyncIterator[None]:
+    """End the process by force when an ordered shutdown takes too long; what was acknowledged is durable."""
+
+    async def arm() -> None:
+        await stop.wait()
+        timer = threading.Timer(timeout_s, os._exit, args=(1,))
+        timer.daemon = True
+        timer.start()
+
+    armed = asyncio.create_task(arm(), name="exit-timer")
+    try:
+        yield
+    finally:
+        armed.cancel()

@@ -1,0 +1,91 @@
+"""What a controller needs before it can serve: its store, its keys and its first clusters."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import socket
+from pathlib import Path
+
+from controller.api.access_keys import KeyPair, ensure_root_key
+from controller.config import ControllerConfig
+from controller.keyring import Keyring
+from controller.state.changes import Cause
+from controller.state.entities import Cluster
+from controller.state.kernel import State
+from controller.state.store.sqlite import SqliteStore
+
+STORE_FILE = "homeport.db"
+BACKLOG = 1024
+"""Connections that may wait to be accepted: a fleet that reconnects at once comes in one burst."""
+
+
+class CannotStart(Exception):
+    """The controller cannot start; the message is one sentence with what to do."""
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Make the data directory, for its owner only.
+
+    Raises:
+        CannotStart: it cannot be made or used.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data_dir / ".").iterdir()
+    except OSError as error:
+        raise CannotStart(
+            f"the data directory {data_dir} cannot be used ({error.strerror}): "
+            "name another one with --data-dir, or run as its owner"
+        ) from error
+
+
+def open_store(config: ControllerConfig) -> SqliteStore:
+    """The store that the settings name. Raises as the store does, and `CannotStart`."""
+    if config.database_url is not None:
+        raise CannotStart(
+            "this version keeps its store in the data directory only: leave --database-url and "
+            "HOMEPORT_DATABASE_URL out"
+        )
+    return SqliteStore(config.data_dir / STORE_FILE, account=config.account, region=config.region)
+
+
+def listen(config: ControllerConfig) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        CannotStart: the address is taken, is not this machine's, or needs `--allow-plain-http`.
+    """
+    host, port = config.listen_host, config.listen_port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise CannotStart(
+            f"cannot listen on {host}: {error.strerror}; choose an address with --listen"
+        ) from error
+    if not ipaddress.ip_address(address[0]).is_loopback and not config.allow_plain_http:
+        raise CannotStart(
+            f"{host} can be reached by other machines, who could read everything over plain HTTP: listen on "
+            "127.0.0.1 and put TLS in front, or allow it with --allow-plain-http"
+        )
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {host}:{port} ({error.strerror}): stop what listens there, or choose another "
+            "address with --listen"
+        ) from error
+
+
+def seed(
+    state: State, config: ControllerConfig, keyring: Keyring, source: random.Random, chosen: KeyPair | None
+) -> KeyPair:
+    """Make what the first start makes: the clusters and the administrator key, which is returned.
+
+    A cluster that was deleted stays deleted. Raises `WrongKey` as `ensure_root_key` does.
+    """
+    with state.transaction(Cause(kind="start")) as transaction:
+        for name in dict.fromkeys(("default", config.cluster)):
+            if transaction.get(Cluster, name) is None:
+                transaction.put(Cluster(name=name, created_at=transaction.now), "made at the start")
+        return ensure_root_key(transaction, keyring, source, chosen)
