@@ -10,7 +10,9 @@ import structlog
 from yarl import URL
 
 from agent import __version__
+from agent.protocol.clock import Clock
 from agent.protocol.signing import Credentials, sign
+from agent.session.metrics import SessionMetrics
 from agent.session.server_time import ServerTime
 from agent.session.websocket import UpgradeResponse
 
@@ -44,11 +46,21 @@ class Unreachable(Exception):
 class ControlPlaneClient:
     """One signed connection pool to the controller. Use it as an asynchronous context manager."""
 
-    def __init__(self, url: str, region: str, credentials: Credentials, server_time: ServerTime) -> None:
+    def __init__(
+        self,
+        url: str,
+        region: str,
+        credentials: Credentials,
+        server_time: ServerTime,
+        clock: Clock,
+        metrics: SessionMetrics,
+    ) -> None:
         self._url = url.rstrip("/") + "/"
         self._region = region
         self._credentials = credentials
         self.server_time = server_time
+        self._clock = clock
+        self.metrics = metrics
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,10 +107,21 @@ class ControlPlaneClient:
 
         A call that was refused while our clock proves to have been off is made once more with the right time.
         """
+        began, outcome = self._clock.monotonic(), "ok"
         try:
-            return await self._call_once(operation, request)
-        except _SignedAtTheWrongTime:
-            return await self._call_once(operation, request, clock_is_right=True)
+            try:
+                return await self._call_once(operation, request)
+            except _SignedAtTheWrongTime:
+                return await self._call_once(operation, request, clock_is_right=True)
+        except Unreachable:
+            outcome = "unreachable"
+            raise
+        except ApiError as error:
+            outcome = error.code
+            raise
+        finally:
+            duration = self._clock.monotonic() - began
+            self.metrics.call_seconds.labels(operation, outcome).observe(duration)
 
     async def _call_once(
         self, operation: str, request: Mapping[str, Any], clock_is_right: bool = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -12,7 +12,7 @@ import structlog
 from agent.config import AgentConfig
 from agent.host.attributes import Attribute, EngineFacts, built_in_attributes
 from agent.host.machine import Machine
-from agent.host.resources import Resource, total_resources
+from agent.host.resources import Resource
 from agent.identity import IdentityFile
 from agent.session.api import ApiError, ControlPlaneClient, Unreachable
 from agent.session.backoff import Backoff
@@ -79,13 +79,15 @@ class Registration:
         config: AgentConfig,
         machine: Machine,
         identity: IdentityFile,
-        engine_facts: Callable[[], EngineFacts],
+        resources: tuple[Resource, ...],
+        engine_facts: EngineFacts,
         random: Random,
     ) -> None:
         self._client = client
         self._config = config
         self._machine = machine
         self._identity = identity
+        self._resources = resources
         self._engine_facts = engine_facts
         self._backoff = Backoff(random)
         self._one_at_a_time = asyncio.Lock()
@@ -125,7 +127,7 @@ class Registration:
             cluster=self._config.cluster,
             container_instance_arn=arn,
             attributes=self._attributes(first=arn is None),
-            resources=self._resources(),
+            resources=self._resources,
             tags=self._config.container_instance_tags,
             client_token=str(uuid.uuid4()),
         )
@@ -147,18 +149,8 @@ class Registration:
         return str(registered)
 
     def _attributes(self, *, first: bool) -> tuple[Attribute, ...]:
-        built_in = built_in_attributes(self._config, self._machine, self._engine_facts())
+        built_in = built_in_attributes(self._config, self._machine, self._engine_facts)
         if not first:
             return built_in
         custom = (Attribute(name, value) for name, value in self._config.instance_attributes)
         return (*custom, *built_in)
-
-    def _resources(self) -> tuple[Resource, ...]:
-        config = self._config
-        own = (config.introspection_address, config.credentials_address, config.metrics_address)
-        return total_resources(
-            self._machine,
-            reserved_memory_mib=config.reserved_memory,
-            reserved_ports=(*config.reserved_ports, *(address.port for address in own)),
-            reserved_ports_udp=config.reserved_ports_udp,
-        )

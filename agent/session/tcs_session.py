@@ -113,6 +113,7 @@ class TelemetrySession:
         except ConnectionEnded:
             self._discovery.doubt(arn)
             raise
+        self._client.metrics.opened("tcs")
         close_code, why = 1001, "the agent ends"
         try:
             self._everything_is_due()
@@ -121,6 +122,7 @@ class TelemetrySession:
             close_code, why = 1000, str(expiry)
             raise
         finally:
+            self._client.metrics.closed("tcs")
             await socket.close(close_code, why)
 
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:

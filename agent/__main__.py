@@ -1,0 +1,41 @@
+"""``python -m agent``: one container instance's agent, in the foreground."""
+
+import asyncio
+import os
+import sys
+
+# structlog loads rich wherever that is installed, for tracebacks that this process never prints: 5 MiB.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+
+from agent import app, logs  # noqa: E402
+from agent.checkpoint import CheckpointError  # noqa: E402
+from agent.config import ConfigError, load  # noqa: E402
+from agent.host.resources import ReservedTooMuch  # noqa: E402
+from agent.identity import IdentityError  # noqa: E402
+from agent.protocol.supervision import RootTaskFailed  # noqa: E402
+
+FAILED, NOT_STARTABLE = 1, 5
+"""Exit codes of amazon-ecs-agent: start it again, and do not start it again before something was changed."""
+
+
+def main() -> int:
+    """Run the agent; the result is the process's exit code."""
+    try:
+        config = load(sys.argv[1:], os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return NOT_STARTABLE
+    logs.configure(log_format=config.log_format, level=config.log_level, environment=os.environ)
+    try:
+        asyncio.run(app.run(config))
+    except (app.DataDirectoryError, CheckpointError, IdentityError, ReservedTooMuch) as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return NOT_STARTABLE
+    except RootTaskFailed as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Builds the parts of the agent, runs them until told to stop, and ends them in order. Containers go on."""
+
+import asyncio
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from agent import __version__
+from agent.config import AgentConfig
+from agent.engine.engine import TaskEngine
+from agent.engine.errors import EngineError
+from agent.host.attributes import EngineFacts, engine_facts
+from agent.host.machine import Machine, going_down, read_machine
+from agent.host.resources import Resource, total_resources
+from agent.identity import IdentityFile
+from agent.protocol.clock import SystemClock
+from agent.protocol.resources import Resources
+from agent.protocol.supervision import Supervisor
+from agent.session.api import ControlPlaneClient
+from agent.session.control_plane import ControlPlane
+from agent.session.metrics import SessionMetrics
+from agent.session.server_time import ServerTime
+
+log = structlog.get_logger(__name__)
+
+LOCK_NAME = "agent.lock"
+ULTIMATE_EXIT_S = 60
+"""When an orderly end hangs, the process is ended all the same, so that its supervisor can start it again."""
+_FACTS_RETRY_S = 1.0
+
+
+class DataDirectoryError(Exception):
+    """The data directory cannot be used: another agent works on it, or the system refuses it."""
+
+
+def hold_data_dir(data_dir: Path) -> int:
+    """Make the data directory and lock it for this process's life. Returns the lock's file descriptor.
+
+    Raises ``DataDirectoryError``.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DataDirectoryError(f"the data directory cannot be used: {error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise DataDirectoryError(f"another agent uses the data directory {data_dir}") from error
+    return lock
+
+
+async def run(config: AgentConfig) -> None:
+    """Run the agent until SIGTERM or SIGINT.
+
+    Raises ``RootTaskFailed`` if a part of it fails, and what ``hold_data_dir``, ``IdentityFile.load``,
+    ``total_resources`` and ``TaskEngine`` raise about settings and files that cannot be used.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as parts:
+        parts.callback(os.close, hold_data_dir(config.data_dir))
+        await _run_parts(config, stop, parts)
+    log.info("agent_ended")
+
+
+async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitStack) -> None:
+    clock, random, registry = SystemClock(), Random(), CollectorRegistry()
+    machine = read_machine()
+    identity = IdentityFile.load(config.data_dir, config.cluster, machine.machine_id)
+    resources = registered_resources(config, machine)
+    log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
+    engine = TaskEngine(config, capacity(resources), clock, registry)
+    parts.push_async_callback(engine.stop)
+    if not await _finished_before(stop, engine.start()):
+        return
+    facts = await _learn_engine_facts(engine)
+    client = await parts.enter_async_context(
+        ControlPlaneClient(
+            config.controller_url,
+            config.region,
+            config.credentials,
+            ServerTime(clock),
+            clock,
+            SessionMetrics(registry),
+        )
+    )
+    control_plane = ControlPlane(
+        client=client,
+        config=config,
+        machine=machine,
+        identity=identity,
+        resources=resources,
+        engine=engine,
+        engine_facts=facts,
+        clock=clock,
+        random=random,
+    )
+    # What was loaded stays for the process's life; the garbage collector need not look at it again.
+    gc.freeze()
+    ended = asyncio.Event()
+    supervisor = Supervisor(_log_failure)
+    supervisor.spawn("engine", engine.run())
+    supervisor.spawn("control plane", control_plane.run())
+    supervisor.spawn("farewell", _say_goodbye(stop, control_plane, ended))
+    await supervisor.run_until(ended)
+
+
+async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: asyncio.Event) -> None:
+    await stop.wait()
+    signal.alarm(ULTIMATE_EXIT_S)
+    log.info("agent_stops")
+    await control_plane.say_goodbye(host_goes_down=await going_down())
+    ended.set()
+
+
+async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether ``work`` was finished before ``stop`` was set; it is ended otherwise."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        finished = working.done()
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.wait((working, stopping))
+    if finished:
+        working.result()
+    return finished
+
+
+async def _learn_engine_facts(engine: TaskEngine) -> EngineFacts:
+    while True:
+        try:
+            return engine_facts(*await engine.docker_facts())
+        except EngineError as error:
+            log.warning("docker_not_reachable", reason=error.reason, retry_in_s=_FACTS_RETRY_S)
+            await asyncio.sleep(_FACTS_RETRY_S)
+
+
+def registered_resources(config: AgentConfig, machine: Machine) -> tuple[Resource, ...]:
+    """What this machine offers to tasks. The agent's own listening ports are never among it."""
+    own = (config.introspection_address, config.credentials_address, config.metrics_address)
+    return total_resources(
+        machine,
+        reserved_memory_mib=config.reserved_memory,
+        reserved_ports=(*config.reserved_ports, *(address.port for address in own)),
+        reserved_ports_udp=config.reserved_ports_udp,
+    )
+
+
+def capacity(resources: tuple[Resource, ...]) -> Resources:
+    """The same for the engine's own accounting; the ports are those that no task may have."""
+    named = {resource.name: resource for resource in resources}
+    return Resources(
+        cpu=named["CPU"].integer_value,
+        memory=named["MEMORY"].integer_value,
+        ports_tcp=frozenset(int(port) for port in named["PORTS"].string_set_value or ()),
+        ports_udp=frozenset(int(port) for port in named["PORTS_UDP"].string_set_value or ()),
+        gpus=0,
+    )
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    log.error("part_failed", part=name, exc_info=error)
