@@ -24,7 +24,7 @@ SESSION_ID = uuid.uuid4().hex[:8]
 TEST_LABEL = "homeport.test"
 TEST_LABELS = {TEST_LABEL: SESSION_ID}
 IMAGE = f"homeport-test/busybox:{SESSION_ID}"
-_ECS_LABEL_PREFIX = "com.amazonaws.ecs."
+_OWN_PREFIXES = ("homeport.", "com.amazonaws.ecs.")
 _CLUSTER_LABEL = "com.amazonaws.ecs.cluster"
 _ENGINE_START_S = 60.0
 _BUSYBOX = Path("/bin/busybox")
@@ -134,7 +134,7 @@ def _counts(labels: Mapping[str, str]) -> bool:
         return True
     # Where others use the same engine at the same time, only what this session made can be called its leak.
     return "HOMEPORT_TEST_SHARED_ENGINE" not in os.environ and any(
-        label == TEST_LABEL or label.startswith(_ECS_LABEL_PREFIX) for label in labels
+        label.startswith(_OWN_PREFIXES) for label in labels
     )
 
 
