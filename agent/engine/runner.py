@@ -169,7 +169,12 @@ class Runner:
         match command:
             case PullImage():
                 image = await self._images.ensure(record.container(command.container).image or "")
-                return Pulled(at=self._clock.now(), container=command.container, digest=image.digest)
+                return Pulled(
+                    at=self._clock.now(),
+                    container=command.container,
+                    digest=image.digest,
+                    image_id=image.image_id,
+                )
             case CreateContainer():
                 docker_id = await self._create(record, command.container)
                 return Created(at=self._clock.now(), container=command.container, docker_id=docker_id)

@@ -70,6 +70,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ran: bool = False
     docker_id: str | None = None
     image_digest: str | None = None
+    image_id: str | None = None
     exit_code: int | None = None
     reason: str = ""
     network_bindings: tuple[NetworkBinding, ...] = ()
@@ -172,6 +173,7 @@ class Pulled(_ContainerEvent, frozen=True, kw_only=True):
     """The image is in the engine's store; ``digest`` is empty where no registry has named one."""
 
     digest: str = ""
+    image_id: str = ""
 
 
 class PullFailed(_ContainerEvent, frozen=True, kw_only=True):

@@ -144,7 +144,14 @@ def _failed(state: ContainerState, reason: str, at: float, exit_code: int | None
 
 
 def _pulled(_: ContainerPlan, state: ContainerState, event: Pulled) -> _Outcome:
-    return replace(state, known=Status.PULLED, applied=None, image_digest=event.digest or None), ()
+    pulled = replace(
+        state,
+        known=Status.PULLED,
+        applied=None,
+        image_digest=event.digest or None,
+        image_id=event.image_id or None,
+    )
+    return pulled, ()
 
 
 def _could_not(_: ContainerPlan, state: ContainerState, event: PullFailed | CreateFailed) -> _Outcome:
@@ -197,6 +204,7 @@ def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outc
     facts = replace(
         state,
         docker_id=seen.docker_id,
+        image_id=state.image_id or seen.image_id,
         network_bindings=event.network_bindings or state.network_bindings,
         ran=state.ran or seen.ever_started,
         created_at=state.created_at or seen.created_at,

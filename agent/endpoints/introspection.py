@@ -1,0 +1,161 @@
+"""The introspection API of amazon-ecs-agent: what this agent runs, for people and tools on the machine.
+
+Statuses are the controller's (PENDING, RUNNING, STOPPED). A task that waits for room on the host carries
+one member more than ECS's: ``WaitsFor``, the reason in words.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from agent.engine.book import TaskRecord
+from agent.engine.container_body import uses_host_network
+from agent.engine.definition import docker_document
+from agent.engine.states import ContainerState, Status, reported
+from agent.protocol import acs
+
+COMMANDS = ("/v1/metadata", "/v1/tasks", "/license")
+_LICENSE_FILE = Path(__file__).resolve().parents[2] / "LICENSE"
+_LICENSE_NAME = "Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
+_SHORT_ID = 12
+
+
+class Tasks(Protocol):
+    """Where the tasks are found; ``agent.engine.engine.TaskEngine`` is the real one."""
+
+    def records(self) -> tuple[TaskRecord, ...]:
+        """Every task that the agent knows."""
+        ...
+
+
+def introspection_app(
+    tasks: Tasks, *, version: str, cluster: str, container_instance: Callable[[], str | None]
+) -> web.Application:
+    """The application; ``container_instance`` gives the ARN once the instance has registered."""
+
+    async def metadata(_: web.Request) -> web.Response:
+        return _json(
+            {
+                "Cluster": cluster,
+                "ContainerInstanceArn": container_instance(),
+                "Version": f"Homeport Agent - v{version}",
+            }
+        )
+
+    async def list_tasks(request: web.Request) -> web.Response:
+        status, body = answer_tasks(
+            tasks.records(), request.query.get("taskarn"), request.query.get("dockerid")
+        )
+        return _json(body, status)
+
+    async def licence(_: web.Request) -> web.Response:
+        return web.Response(text=_LICENSE_FILE.read_text() if _LICENSE_FILE.exists() else _LICENSE_NAME)
+
+    async def commands(_: web.Request) -> web.Response:
+        return _json({"AvailableCommands": list(COMMANDS)})
+
+    application = web.Application()
+    application.router.add_get("/v1/metadata", metadata)
+    application.router.add_get("/v1/tasks", list_tasks)
+    application.router.add_get("/license", licence)
+    application.router.add_get("/{anything:.*}", commands)
+    return application
+
+
+def answer_tasks(
+    records: Sequence[TaskRecord], task_arn: str | None, docker_id: str | None
+) -> tuple[int, dict[str, Any]]:
+    """HTTP status and body for ``/v1/tasks``, with at most one of the two parameters."""
+    if task_arn and docker_id:
+        return 400, {}
+    if not task_arn and not docker_id:
+        return 200, {"Tasks": [task_body(record) for record in records]}
+    if task_arn:
+        found = [record for record in records if record.plan.arn == task_arn]
+    else:
+        found = [record for record in records if _holds(record, docker_id or "")]
+    if len(found) > 1:
+        return 400, {}
+    return (200, task_body(found[0])) if found else (404, {})
+
+
+def _holds(record: TaskRecord, docker_id: str) -> bool:
+    ids = [container.docker_id or "" for container in record.state.containers]
+    if len(docker_id) <= _SHORT_ID:
+        return any(each.startswith(docker_id) for each in ids)
+    return docker_id in ids
+
+
+def task_body(record: TaskRecord) -> dict[str, Any]:
+    """A task as ECS's introspection tells it."""
+    state = record.state
+    known, desired = reported(state.known), reported(state.desired)
+    body: dict[str, Any] = {"Arn": record.plan.arn}
+    if not (known == "STOPPED" and desired != "STOPPED") and not (
+        known == "RUNNING" and desired == "PENDING"
+    ):
+        body["DesiredStatus"] = desired
+    body |= {
+        "KnownStatus": known,
+        "Family": record.definition.family or "",
+        "Version": record.definition.version or "",
+        "Containers": [
+            _container_body(record, record.container(plan.name), plan.docker_name, container)
+            for plan, container in zip(record.plan.containers, state.containers, strict=True)
+        ],
+    }
+    if state.waits_for:
+        body["WaitsFor"] = state.waits_for
+    return body
+
+
+def _container_body(
+    record: TaskRecord, definition: acs.Container, docker_name: str, state: ContainerState
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "DockerId": state.docker_id or "",
+        "DockerName": docker_name if state.known >= Status.CREATED else "",
+        "Name": definition.name or "",
+        "Image": definition.image or "",
+        "ImageID": state.image_id or "",
+    }
+    for name, at in (("CreatedAt", state.created_at), ("StartedAt", state.started_at)):
+        if at is not None:
+            body[name] = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    if state.network_bindings:
+        body["Ports"] = [
+            {
+                "ContainerPort": binding.container_port,
+                "Protocol": binding.protocol,
+                "HostPort": binding.host_port,
+                "HostIp": binding.bind_ip,
+            }
+            for binding in state.network_bindings
+        ]
+    body["Networks"] = [{"NetworkMode": _network_mode(record.definition, definition), "IPv4Addresses": []}]
+    sources = {volume.name: volume.source for volume in record.plan.volumes}
+    if definition.mount_points:
+        body["Volumes"] = [
+            {
+                "DockerName": sources.get(mount.source_volume or "", ""),
+                "Source": sources.get(mount.source_volume or "", ""),
+                "Destination": mount.container_path or "",
+            }
+            for mount in definition.mount_points
+        ]
+    return body
+
+
+def _network_mode(task: acs.Task, container: acs.Container) -> str:
+    if uses_host_network(task, container):
+        return "host"
+    mode = docker_document(container, "host_config").get("NetworkMode") or task.network_mode
+    return str(mode or "bridge")
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.json_response(body, status=status, dumps=lambda value: msgspec.json.encode(value).decode())
