@@ -20,6 +20,7 @@ from controller.gateway.fullsync import (
 )
 from controller.state.changes import Cause
 from controller.state.entities import ContainerInstance, QuarantinedTask, Task, task_key
+from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.indexes import QUARANTINED_ON_INSTANCE, TASKS_ON_INSTANCE
 from controller.state.kernel import Reader, State, Transaction
 from controller.state.lifecycle import TaskReport, apply_report
