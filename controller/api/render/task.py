@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from controller.api.tags import render_tags
 from controller.scheduler.demand import demand_of
+from controller.services.view import checked_containers
 from controller.state.entities import (
     ContainerInstance,
     Document,
@@ -44,7 +45,7 @@ def render_task(task: Task, read: Reader, *, with_tags: bool = False) -> Documen
         "clusterArn": read.names.cluster(task.cluster),
         "lastStatus": last_status(task),
         "desiredStatus": task.desired_status,
-        "healthStatus": health_status(task, _checked_containers(definition)),
+        "healthStatus": health_status(task, checked_containers(definition) if definition else ()),
         "launchType": task.launch_type,
         "group": task.group,
         "version": task.version,
@@ -122,17 +123,6 @@ def _overrides(task: Task) -> Document:
             by_name.get(container.name, {"name": container.name}) for container in task.containers
         ],
     }
-
-
-def _checked_containers(definition: TaskDefinition | None) -> list[str]:
-    """Names of the essential containers that have a health check; only they count for the task's health."""
-    if definition is None:
-        return []
-    return [
-        container["name"]
-        for container in definition.document["containerDefinitions"]
-        if container["essential"] and "healthCheck" in container
-    ]
 
 
 def _containers(task: Task, definition: TaskDefinition | None, read: Reader) -> list[Document]:

@@ -1,0 +1,112 @@
+"""CreateService."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from controller.api.context import RequestContext
+from controller.api.errors import InvalidParameterException
+from controller.api.identifiers import resolve_cluster, resolve_task_definition
+from controller.api.operations.launch_rules import (
+    check_launch_type,
+    check_network,
+    launch_type_of,
+    placement_of,
+)
+from controller.api.operations.services.records import new_deployment
+from controller.api.operations.services.refusals import refuse_unsupported
+from controller.api.operations.services.settings import (
+    DEFAULT_MAXIMUM_PERCENT,
+    DEFAULT_MINIMUM_HEALTHY_PERCENT,
+    check_client_token,
+    check_service_name,
+    desired_count_of,
+    grace_period_of,
+    options_of,
+    percentages_of,
+)
+from controller.api.render.service import primary_deployment, render_service
+from controller.api.tags import parse_tags
+from controller.state.entities import (
+    Cluster,
+    Deployment,
+    Document,
+    Service,
+    TaskDefinition,
+    service_key,
+)
+from controller.state.indexes import DEPLOYMENTS_OF_SERVICE
+
+
+def create_service(context: RequestContext, request: Document) -> Document:
+    """Create a service with its first deployment. Repeating the call answers the service as it is.
+
+    The name of an INACTIVE service may be used again; the new service has nothing of the old one.
+    """
+    cluster = resolve_cluster(context, request.get("cluster"))
+    check_service_name(request["serviceName"])
+    check_client_token(request)
+    refuse_unsupported(request)
+    launch_type = launch_type_of(request, cluster)
+    definition = _definition(context, request, launch_type)
+    service = _new_service(context, cluster, request, launch_type)
+    existing = context.read.get(Service, service_key(cluster.name, service.name))
+    if existing is not None and existing.status != "INACTIVE":
+        _check_same(context, existing, service, definition)
+        return {"service": render_service(existing, context.read, with_tags=True)}
+    deployment = new_deployment(service, definition, context.ids.deployment_id(), service.created_at)
+    with context.transaction() as transaction:
+        for old in list(transaction.select(DEPLOYMENTS_OF_SERVICE, service.key)):
+            transaction.delete(Deployment, old)
+        transaction.put(service, f"created with desired count {service.desired_count}")
+        transaction.put(deployment, f"started for {definition.key}: the service was created")
+    return {"service": render_service(service, context.read, with_tags=True)}
+
+
+def _definition(context: RequestContext, request: Document, launch_type: str) -> TaskDefinition:
+    if "taskDefinition" not in request:
+        raise InvalidParameterException("TaskDefinition can not be blank.")
+    definition = resolve_task_definition(context, request["taskDefinition"])
+    check_launch_type(definition, launch_type, request)
+    check_network(definition, request.get("networkConfiguration"))
+    placement_of(definition, request)
+    return definition
+
+
+def _new_service(context: RequestContext, cluster: Cluster, request: Document, launch_type: str) -> Service:
+    minimum, maximum = percentages_of(request, DEFAULT_MINIMUM_HEALTHY_PERCENT, DEFAULT_MAXIMUM_PERCENT)
+    return Service(
+        cluster=cluster.name,
+        name=request["serviceName"],
+        scheduling_strategy="REPLICA",
+        desired_count=desired_count_of(request),
+        minimum_healthy_percent=minimum,
+        maximum_percent=maximum,
+        launch_type=launch_type,
+        health_check_grace_period_s=grace_period_of(request, 0),
+        propagate_tags=request.get("propagateTags", "NONE"),
+        enable_ecs_managed_tags=request.get("enableECSManagedTags", False),
+        options=options_of(request, {}),
+        client_token=request.get("clientToken", ""),
+        created_at=context.clock.now(),
+        created_by=context.caller.arn,
+        tags=parse_tags(request.get("tags")),
+    )
+
+
+def _check_same(
+    context: RequestContext, existing: Service, asked: Service, definition: TaskDefinition
+) -> None:
+    """Raise unless a repeated call asks for the service as it is."""
+    if existing.status == "DRAINING":
+        raise InvalidParameterException("Unable to Start a service that is still Draining.")
+    same = replace(
+        asked,
+        created_at=existing.created_at,
+        created_by=existing.created_by,
+        client_token=existing.client_token,
+    )
+    primary = primary_deployment(existing, context.read)
+    running = (primary.family, primary.revision) if primary is not None else None
+    if same != existing or running != (definition.family, definition.revision):
+        raise InvalidParameterException("Creation of service was not idempotent.")

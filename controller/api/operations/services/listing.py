@@ -1,0 +1,43 @@
+"""ListServices."""
+
+from __future__ import annotations
+
+from controller.api.context import RequestContext
+from controller.api.identifiers import resolve_cluster
+from controller.api.paging import page
+from controller.state.entities import Document, Service
+from controller.state.indexes import SERVICES_BY_CLUSTER
+
+DEFAULT_PAGE_SIZE = 10
+LARGEST_PAGE_SIZE = 100
+
+_MANAGED_BY_CUSTOMERS = "CUSTOMER"
+
+
+def list_services(context: RequestContext, request: Document) -> Document:
+    """ARNs of the ACTIVE services that pass every filter."""
+    cluster = resolve_cluster(context, request.get("cluster"))
+    services = context.read.select(SERVICES_BY_CLUSTER, cluster.name).values()
+    names, token = page(
+        (service.name for service in services if _passes(service, request)),
+        request.get("nextToken"),
+        request.get("maxResults"),
+        default=DEFAULT_PAGE_SIZE,
+        maximum=LARGEST_PAGE_SIZE,
+        operation="ListServices",
+    )
+    answer: Document = {
+        "serviceArns": [context.read.names.service_name(cluster.name, name) for name in names]
+    }
+    if token is not None:
+        answer["nextToken"] = token
+    return answer
+
+
+def _passes(service: Service, request: Document) -> bool:
+    return (
+        service.status == "ACTIVE"
+        and request.get("launchType", service.launch_type) == service.launch_type
+        and request.get("schedulingStrategy", service.scheduling_strategy) == service.scheduling_strategy
+        and request.get("resourceManagementType", _MANAGED_BY_CUSTOMERS) == _MANAGED_BY_CUSTOMERS
+    )

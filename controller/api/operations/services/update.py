@@ -1,0 +1,103 @@
+"""UpdateService: what starts a deployment, and what only holds for tasks launched from now on."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from controller.api.context import RequestContext
+from controller.api.errors import InvalidParameterException, ServerException
+from controller.api.identifiers import resolve_task_definition
+from controller.api.operations.launch_rules import check_launch_type, check_network, placement_of
+from controller.api.operations.services.finding import active_service
+from controller.api.operations.services.records import new_deployment
+from controller.api.operations.services.refusals import refuse_unsupported
+from controller.api.operations.services.settings import (
+    grace_period_of,
+    options_of,
+    percentages_of,
+)
+from controller.api.render.service import primary_deployment, render_service
+from controller.state.entities import (
+    Deployment,
+    Document,
+    Service,
+    TaskDefinition,
+    task_definition_key,
+)
+
+STARTS_DEPLOYMENT = ("networkConfiguration", "platformVersion")
+"""Kept members of which another value starts a deployment; a task definition and force do too."""
+
+
+def update_service(context: RequestContext, request: Document) -> Document:
+    """Change a service. The former PRIMARY deployment stays ACTIVE until its last task has gone."""
+    service = active_service(context, request)
+    refuse_unsupported(request)
+    primary = primary_deployment(service, context.read)
+    if primary is None:
+        raise ServerException(f"Service {service.key} has no deployment.")
+    definition = _definition(context, request, primary)
+    updated = _updated(service, request)
+    _check_launch(definition, updated)
+    reason = _reason_to_deploy(service, updated, primary, definition, request)
+    with context.transaction() as transaction:
+        if updated != service:
+            transaction.put(updated, _describe(service, updated))
+        if reason is not None:
+            now = transaction.now
+            transaction.put(
+                replace(primary, status="ACTIVE", updated_at=now), "replaced by a newer deployment"
+            )
+            deployment = new_deployment(updated, definition, context.ids.deployment_id(), now)
+            transaction.put(deployment, f"started for {definition.key}: {reason}")
+    return {"service": render_service(updated, context.read, with_tags=True)}
+
+
+def _definition(context: RequestContext, request: Document, primary: Deployment) -> TaskDefinition:
+    """The definition asked for, else the present one, which may have become INACTIVE meanwhile."""
+    if "taskDefinition" in request:
+        return resolve_task_definition(context, request["taskDefinition"])
+    return resolve_task_definition(
+        context, task_definition_key(primary.family, primary.revision), for_launch=False
+    )
+
+
+def _updated(service: Service, request: Document) -> Service:
+    minimum, maximum = percentages_of(request, service.minimum_healthy_percent, service.maximum_percent)
+    desired = request.get("desiredCount", service.desired_count)
+    if desired < 0:
+        raise InvalidParameterException("The desired count cannot be negative.")
+    return replace(
+        service,
+        desired_count=desired,
+        minimum_healthy_percent=minimum,
+        maximum_percent=maximum,
+        health_check_grace_period_s=grace_period_of(request, service.health_check_grace_period_s),
+        propagate_tags=request.get("propagateTags", service.propagate_tags),
+        enable_ecs_managed_tags=request.get("enableECSManagedTags", service.enable_ecs_managed_tags),
+        options=options_of(request, service.options),
+    )
+
+
+def _check_launch(definition: TaskDefinition, service: Service) -> None:
+    check_launch_type(definition, service.launch_type, service.options)
+    check_network(definition, service.options.get("networkConfiguration"))
+    placement_of(definition, service.options)
+
+
+def _reason_to_deploy(
+    service: Service, updated: Service, primary: Deployment, definition: TaskDefinition, request: Document
+) -> str | None:
+    """Why a deployment is to be started; None when nothing asks for one."""
+    if (definition.family, definition.revision) != (primary.family, primary.revision):
+        return "the task definition changed"
+    for member in STARTS_DEPLOYMENT:
+        if service.options.get(member) != updated.options.get(member):
+            return f"{member} changed"
+    return "a new deployment was forced" if request.get("forceNewDeployment") else None
+
+
+def _describe(service: Service, updated: Service) -> str:
+    if service.desired_count != updated.desired_count:
+        return f"desired count changed from {service.desired_count} to {updated.desired_count}"
+    return "settings changed"

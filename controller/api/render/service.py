@@ -1,0 +1,151 @@
+"""A service and its deployments as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.api.render.task import platform_version
+from controller.api.tags import render_tags
+from controller.services.events import ServiceEvent
+from controller.state.entities import Deployment, Document, Service, Task
+from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE
+from controller.state.kernel import Reader
+from controller.state.lifecycle import is_running
+
+_OPTIONAL_MEMBERS = ("networkConfiguration", "deploymentController")
+_OF_DEPLOYMENTS_TOO = ("networkConfiguration",)
+_CONFIGURATION_DEFAULTS = {
+    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    "strategy": "ROLLING",
+    "bakeTimeInMinutes": 0,
+}
+
+
+class _Counts:
+    """Tasks of a service or deployment by what they are doing."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        starting = [task for task in tasks if task.desired_status == "RUNNING" and task.disposition == "NONE"]
+        self.running = sum(is_running(task) for task in starting)
+        self.pending = len(starting) - self.running
+
+    @property
+    def total(self) -> int:
+        """Tasks that are meant to stay, RUNNING or on their way there."""
+        return self.running + self.pending
+
+
+def render_service(
+    service: Service, read: Reader, events: Sequence[ServiceEvent] = (), *, with_tags: bool = False
+) -> Document:
+    """The `service` structure. `events` are its newest ones, newest first."""
+    tasks = list(read.select(LIVE_TASKS_OF_SERVICE, service.key).values())
+    counts = _Counts(tasks)
+    deployments = current_deployments(service, read)
+    options = service.options
+    shown: Document = {
+        "serviceArn": read.names.service(service),
+        "serviceName": service.name,
+        "clusterArn": read.names.cluster(service.cluster),
+        "status": service.status,
+        "desiredCount": service.desired_count,
+        "runningCount": counts.running,
+        "pendingCount": counts.pending,
+        "launchType": service.launch_type,
+        "schedulingStrategy": service.scheduling_strategy,
+        "deploymentConfiguration": {
+            **_CONFIGURATION_DEFAULTS,
+            **options.get("deploymentConfiguration", {}),
+            "maximumPercent": service.maximum_percent,
+            "minimumHealthyPercent": service.minimum_healthy_percent,
+        },
+        "deployments": [_render_deployment(item, service, tasks, read) for item in deployments],
+        "events": [
+            {"id": event.id, "createdAt": event.created_at, "message": event.message} for event in events
+        ],
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "placementConstraints": options.get("placementConstraints", []),
+        "placementStrategy": options.get("placementStrategy", []),
+        "healthCheckGracePeriodSeconds": service.health_check_grace_period_s,
+        "enableECSManagedTags": service.enable_ecs_managed_tags,
+        "propagateTags": service.propagate_tags,
+        "enableExecuteCommand": options.get("enableExecuteCommand", False),
+        "availabilityZoneRebalancing": options.get("availabilityZoneRebalancing", "DISABLED"),
+        "createdAt": service.created_at,
+        "createdBy": service.created_by,
+        "tags": render_tags(service.tags) if with_tags else [],
+    }
+    shown.update(_platform(service))
+    shown.update({member: options[member] for member in _OPTIONAL_MEMBERS if member in options})
+    primary = primary_deployment(service, read)
+    if primary is not None:
+        shown["taskDefinition"] = read.names.task_definition_revision(primary.family, primary.revision)
+    if deployments:
+        shown["currentServiceDeployment"] = read.names.service_deployment(deployments[0])
+        shown["currentServiceRevisions"] = [
+            _render_current_revision(item, service, tasks, read) for item in deployments
+        ]
+    return shown
+
+
+def current_deployments(service: Service, read: Reader) -> list[Deployment]:
+    """Deployments that still have a part in what runs: the PRIMARY one, then older ones, newest first."""
+    current = [
+        deployment
+        for deployment in read.select(DEPLOYMENTS_OF_SERVICE, service.key).values()
+        if deployment.status != "INACTIVE"
+    ]
+    return sorted(current, key=lambda item: (item.status != "PRIMARY", -item.created_at))
+
+
+def primary_deployment(service: Service, read: Reader) -> Deployment | None:
+    """The deployment that makes, or has made, what the service runs; for a deleted service its last one."""
+    deployments = read.select(DEPLOYMENTS_OF_SERVICE, service.key).values()
+    return max(deployments, key=lambda item: (item.status == "PRIMARY", item.created_at), default=None)
+
+
+def _render_deployment(
+    deployment: Deployment, service: Service, tasks: Sequence[Task], read: Reader
+) -> Document:
+    counts = _Counts([task for task in tasks if task.deployment == deployment.id])
+    shown: Document = {
+        "id": deployment.id,
+        "status": deployment.status,
+        "taskDefinition": read.names.task_definition_revision(deployment.family, deployment.revision),
+        "desiredCount": _requested(deployment, service, counts),
+        "runningCount": counts.running,
+        "pendingCount": counts.pending,
+        "failedTasks": deployment.failed_tasks,
+        "createdAt": deployment.created_at,
+        "updatedAt": deployment.updated_at,
+        "launchType": service.launch_type,
+        "rolloutState": deployment.rollout_state,
+        "rolloutStateReason": deployment.rollout_state_reason,
+    }
+    shown.update(_platform(service))
+    shown.update({name: service.options[name] for name in _OF_DEPLOYMENTS_TOO if name in service.options})
+    return shown
+
+
+def _render_current_revision(
+    deployment: Deployment, service: Service, tasks: Sequence[Task], read: Reader
+) -> Document:
+    counts = _Counts([task for task in tasks if task.deployment == deployment.id])
+    return {
+        "arn": read.names.service_revision(deployment),
+        "requestedTaskCount": _requested(deployment, service, counts),
+        "runningTaskCount": counts.running,
+        "pendingTaskCount": counts.pending,
+    }
+
+
+def _requested(deployment: Deployment, service: Service, counts: _Counts) -> int:
+    """Tasks that a deployment is to have: the PRIMARY one all of them, an older one what it has left."""
+    return service.desired_count if deployment.status == "PRIMARY" else counts.total
+
+
+def _platform(service: Service) -> Document:
+    if service.launch_type != "FARGATE":
+        return {}
+    return {"platformVersion": platform_version(service.options), "platformFamily": "Linux"}
