@@ -1,0 +1,71 @@
+"""What a service's new tasks are made of, and where the scheduler finds room for them."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from controller.scheduler.candidates import candidates_of
+from controller.scheduler.constraints import parse_constraints
+from controller.scheduler.demand import Demand, demand_of
+from controller.scheduler.explain import explain
+from controller.scheduler.placement import PlacementRequest, place
+from controller.scheduler.strategies import parse_strategies
+from controller.services.apply import service_group
+from controller.services.balance import Places
+from controller.state.entities import Deployment, Service, TaskDefinition, task_definition_key
+
+if TYPE_CHECKING:
+    from controller.state.kernel import Reader
+
+
+class MissingTaskDefinition(Exception):
+    """A deployment's task definition is gone from the store, though deployments keep theirs from being
+    deleted."""
+
+    def __init__(self, service: str, deployment: Deployment) -> None:
+        super().__init__(
+            f"service {service}: {deployment.family}:{deployment.revision} of {deployment.id} is gone"
+        )
+
+
+class Launch:
+    """What a service's starts would start, and the scheduler asked for it. Nothing is read unless something
+    starts."""
+
+    def __init__(self, read: Reader, service: Service, primary: Deployment | None, random: Random) -> None:
+        self._read = read
+        self._service = service
+        self._primary = primary
+        self._random = random
+        self.launched: tuple[TaskDefinition, Demand] | None = None
+
+    def places(self, count: int) -> Places:
+        """The scheduler's answer for a number of tasks."""
+        if self._primary is None:
+            return Places()
+        definition = self._read.get(
+            TaskDefinition, task_definition_key(self._primary.family, self._primary.revision)
+        )
+        if definition is None:
+            raise MissingTaskDefinition(self._service.key, self._primary)
+        service = self._service
+        constraints = parse_constraints(
+            (
+                *service.options.get("placementConstraints", ()),
+                *definition.document.get("placementConstraints", ()),
+            )
+        )
+        self.launched = (definition, demand_of(definition, None))
+        request = PlacementRequest(
+            demand=self.launched[1],
+            group=service_group(service),
+            constraints=constraints,
+            strategies=parse_strategies(service.options.get("placementStrategy", ())),
+            count=count,
+        )
+        candidates = candidates_of(
+            self._read, service.cluster, request.group, with_groups=constraints.asks_for_groups
+        )
+        plan = place(request, candidates, self._random)
+        return Places(plan.placements, explain(plan.refusals) if plan.shortfall else None)

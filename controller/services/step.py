@@ -1,0 +1,209 @@
+"""The one pure step of a service: from what is to what shall be done next.
+
+Level-triggered: it looks at the whole service and decides everything anew each time, so that a lost notice
+does no harm and a repeated one changes nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from controller.services import events
+from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_delay
+from controller.services.balance import Balance, Budget, Place, balance
+from controller.services.rollout import Outcomes, complete, count_outcomes, emptied
+from controller.services.view import ServiceView, TaskView
+from controller.state.entities import Deployment, ServiceStatus
+
+STARTS_PER_STEP = 500
+"""Tasks that one step starts at most, so that one large service does not hold up all others."""
+
+REPLACED_UNHEALTHY = "Task failed container health checks"
+
+
+class Stop(msgspec.Struct, frozen=True, gc=False):
+    """A task to stop (stopCode ServiceSchedulerInitiated)."""
+
+    task_id: str
+    reason: str
+    """stoppedReason."""
+    was_running: bool
+
+
+class Announcement(msgspec.Struct, frozen=True, gc=False):
+    """A service event. While a `cause` lasts it is not announced again for hours; without one it always
+    is."""
+
+    text: str
+    cause: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done about a service."""
+
+    summary: str
+    """One sentence."""
+    starts: tuple[str, ...] = ()
+    """Ids of the instances that get one new task of the PRIMARY deployment each."""
+    replaces_unhealthy: int = 0
+    """How many of the new tasks stand in for unhealthy ones."""
+    stops: tuple[Stop, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
+    """Deployments to put, changed."""
+    removed: tuple[str, ...] = ()
+    """Ids of deployments to remove: their last task has ended."""
+    counted: tuple[str, ...] = ()
+    """Ids of ended tasks whose failed start is now counted."""
+    service_status: ServiceStatus = "ACTIVE"
+    announcements: tuple[Announcement, ...] = ()
+    steady: bool = False
+    """Whether the service is as it should be; causes of earlier announcements are then over."""
+    lacks_room: bool = False
+    """Whether tasks wait for room on instances: look again when some may have come up."""
+    wake_after_s: float | None = None
+    """Look again after so many seconds, whatever happens."""
+
+
+def step(view: ServiceView, place: Place) -> Decision:
+    """Decide what to do about a service now. `place` asks the scheduler for places of the PRIMARY
+    deployment's tasks."""
+    if view.primary is None:
+        return Decision(summary="has no deployment", service_status=view.service.status)
+    outcomes = count_outcomes(view, view.primary)
+    live = [task for task in view.tasks if not task.stopping]
+    keep = [task for task in live if _stays(task, outcomes.primary)]
+    kept = {task.id for task in keep}
+    replaced = [task for task in live if task.id not in kept]
+    hold_s = launch_delay(outcomes.primary) if outcomes.newly_failed else view.launch_hold_s
+    result = balance(keep, replaced, _budget(view, hold_s), place)
+    steady = _is_steady(view, keep, outcomes.primary)
+    primary, removed, status = _settle(view, outcomes, steady)
+    return Decision(
+        summary=_summary(result, keep, replaced, steady, hold_s),
+        starts=result.starts,
+        replaces_unhealthy=min(len(result.starts), sum(task.unhealthy for task in replaced)),
+        stops=tuple(_stop(task, outcomes.primary) for task in result.stops),
+        deployments=_changed(view, primary, outcomes, removed),
+        removed=removed,
+        counted=tuple(failure.task_id for failure in view.failed_starts),
+        service_status=status,
+        announcements=_announcements(view, result, outcomes, primary, keep),
+        steady=steady,
+        lacks_room=result.shortage is not None,
+        wake_after_s=_wake_after(view, result, hold_s),
+    )
+
+
+def _stays(task: TaskView, primary: Deployment) -> bool:
+    return task.deployment == primary.id and not task.displaced and not task.unhealthy
+
+
+def _budget(view: ServiceView, hold_s: float) -> Budget:
+    service = view.service
+    return Budget(
+        desired=service.desired_count if service.status == "ACTIVE" else 0,
+        minimum_percent=service.minimum_healthy_percent,
+        maximum_percent=service.maximum_percent,
+        launches=0 if hold_s > 0 else STARTS_PER_STEP,
+    )
+
+
+def _is_steady(view: ServiceView, keep: list[TaskView], primary: Deployment) -> bool:
+    """Whether exactly the desired tasks run, all healthy, all of the PRIMARY deployment and staying.
+
+    Tasks of older deployments count until they have ended: clients see their deployment until then, and
+    wait for it.
+    """
+    return (
+        view.service.status == "ACTIVE"
+        and len(keep) == view.service.desired_count
+        and all(task.healthy for task in keep)
+        and all(task.deployment == primary.id for task in view.tasks)
+        and sum(not task.stopping for task in view.tasks) == len(keep)
+    )
+
+
+def _settle(
+    view: ServiceView, outcomes: Outcomes, steady: bool
+) -> tuple[Deployment, tuple[str, ...], ServiceStatus]:
+    """The PRIMARY deployment, the ids of the deployments that leave, and the service's status."""
+    primary = replace(outcomes.primary, steady=steady)
+    if steady:
+        primary = complete(primary, view.now)
+    removed = tuple(deployment.id for deployment in emptied(outcomes.older, view.tasks))
+    status = view.service.status
+    if status == "DRAINING" and not view.tasks:
+        status = "INACTIVE"
+        primary = replace(primary, status="INACTIVE", updated_at=view.now)
+    return primary, removed, status
+
+
+def _changed(
+    view: ServiceView, primary: Deployment, outcomes: Outcomes, removed: tuple[str, ...]
+) -> tuple[Deployment, ...]:
+    before = {deployment.id: deployment for deployment in (view.primary, *view.older) if deployment}
+    return tuple(
+        deployment
+        for deployment in (primary, *outcomes.older)
+        if deployment != before[deployment.id] and deployment.id not in removed
+    )
+
+
+def _stop(task: TaskView, primary: Deployment) -> Stop:
+    scaling = f"Scaling activity initiated by (deployment {primary.id})"
+    return Stop(task.id, REPLACED_UNHEALTHY if task.unhealthy else scaling, task.has_run)
+
+
+def _announcements(
+    view: ServiceView, result: Balance, outcomes: Outcomes, primary: Deployment, keep: list[TaskView]
+) -> tuple[Announcement, ...]:
+    found: list[Announcement] = [
+        Announcement(events.failed_health_check(task.id)) for task in result.stops if task.unhealthy
+    ]
+    stopping = any(task.stopping for task in view.tasks)
+    if result.shortage is not None and not result.stops and not stopping:
+        text = " ".join(filter(None, (result.shortage.sentence, result.shortage.histogram)))
+        found.append(Announcement(text, f"room {result.shortage.cause}"))
+    if result.blocked == "configuration" and not stopping and all(task.healthy for task in keep):
+        found.append(Announcement(events.DEADLOCK, "configuration"))
+    if outcomes.newly_failed and failed_rounds(outcomes.primary) > FREE_FAILURES:
+        found.append(Announcement(events.START_IMPAIRED, "start impaired"))
+    assert view.primary is not None
+    if primary.rollout_state == "COMPLETED" and view.primary.rollout_state == "IN_PROGRESS":
+        found.append(Announcement(events.deployment_completed(primary.id)))
+    if primary.steady and not view.primary.steady:
+        found.append(Announcement(events.STEADY))
+    return tuple(item for item in found if item.cause not in view.announced)
+
+
+def _wake_after(view: ServiceView, result: Balance, hold_s: float) -> float | None:
+    if len(result.starts) == STARTS_PER_STEP:
+        return 0.0
+    waits = [view.changes_in_s] if view.changes_in_s is not None else []
+    if hold_s > 0 and result.wanted:
+        waits.append(hold_s)
+    return min(waits, default=None)
+
+
+def _summary(
+    result: Balance, keep: list[TaskView], replaced: list[TaskView], steady: bool, hold_s: float
+) -> str:
+    if steady:
+        return "is steady"
+    parts = []
+    if result.starts:
+        parts.append(f"starts {len(result.starts)} of {result.wanted} missing tasks")
+    if result.stops:
+        parts.append(f"stops {len(result.stops)} tasks")
+    match result.blocked:
+        case "configuration":
+            parts.append("waits: minimumHealthyPercent and maximumPercent leave nothing to start or stop")
+        case "room":
+            parts.append("waits for room on container instances")
+        case "hold":
+            parts.append(f"waits {hold_s:.0f} s before it launches again after failed starts")
+    if not parts:
+        pending = sum(not task.healthy for task in keep)
+        parts.append(f"waits for {pending} tasks to become healthy, {len(replaced)} to be replaced")
+    return ", ".join(parts)

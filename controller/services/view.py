@@ -1,0 +1,216 @@
+"""What the step of a service sees: plain data, read from the state at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from controller.scheduler.strategies import ZONE_ATTRIBUTE, parse_strategies
+from controller.services.ages import Ages
+from controller.services.backoff import launch_delay
+from controller.state.entities import (
+    ContainerInstance,
+    Deployment,
+    Service,
+    Task,
+    TaskDefinition,
+    instance_key,
+    task_definition_key,
+)
+from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE, UNCOUNTED_FAILED_STARTS
+from controller.state.lifecycle import health_status, is_running
+
+if TYPE_CHECKING:
+    from controller.state.kernel import Reader
+
+
+class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A task of the service that is not STOPPED and not given up on."""
+
+    id: str
+    deployment: str
+    launch_round: int = 0
+    instance: str = ""
+    zone: str = ""
+    """The instance's value of the attribute that the service is spread over."""
+    created_at: float = 0.0
+    has_run: bool = True
+    """Whether it ever reached RUNNING."""
+    healthy: bool = True
+    """Whether it counts towards minimumHealthyPercent."""
+    unhealthy: bool = False
+    """Whether its health check has failed for good: it is to be replaced."""
+    displaced: bool = False
+    """Whether its instance is on its way out: the task is to be replaced."""
+    stopping: bool = False
+    """Whether its stop is decided: it counts no more."""
+
+
+class FailedStart(msgspec.Struct, frozen=True, gc=False):
+    """A task that ended before it ran and has not been counted."""
+
+    task_id: str
+    deployment: str
+    launch_round: int
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A service at one moment."""
+
+    service: Service
+    primary: Deployment | None
+    older: tuple[Deployment, ...] = ()
+    """Deployments that the PRIMARY one replaces, and forgotten ones of an earlier service of this name."""
+    tasks: tuple[TaskView, ...] = ()
+    failed_starts: tuple[FailedStart, ...] = ()
+    launch_hold_s: float = 0.0
+    """Seconds for which the PRIMARY deployment's launch back-off still holds."""
+    changes_in_s: float | None = None
+    """Seconds until a task becomes healthy, or unhealthy, by the mere passing of time."""
+    announced: frozenset[str] = frozenset()
+    """Causes of events that were announced lately and are not to be repeated."""
+    now: float = 0.0
+    """Wall time, for the records that the step writes."""
+
+
+class _Moment:
+    """What one view needs to judge its tasks, and when that judgement changes by itself."""
+
+    def __init__(self, read: Reader, service: Service, ages: Ages, healthy_after_s: float) -> None:
+        self.read = read
+        self.service = service
+        self.ages = ages
+        self.healthy_after_s = healthy_after_s
+        self.changes_in_s: float | None = None
+        self._checked: dict[str, tuple[str, ...]] = {}
+        self._instances: dict[str | None, tuple[bool, str]] = {}
+        self._attribute = spread_attribute(service.options)
+
+    def older_than(self, subject: str, since: float, seconds: float) -> bool:
+        """Whether something happened so long ago; if not, note when it will have."""
+        remaining = seconds - self.ages.of(subject, since)
+        if remaining <= 0:
+            return True
+        self.changes_in_s = min(remaining, self.changes_in_s or remaining)
+        return False
+
+    def checked_containers(self, task: Task) -> tuple[str, ...]:
+        """Names of the essential containers of a task that have a health check."""
+        key = task_definition_key(task.family, task.revision)
+        if key not in self._checked:
+            definition = self.read.get(TaskDefinition, key)
+            self._checked[key] = checked_containers(definition) if definition else ()
+        return self._checked[key]
+
+    def place_of(self, task: Task) -> tuple[bool, str]:
+        """Whether a task's instance is on its way out, and its zone."""
+        if task.instance not in self._instances:
+            self._instances[task.instance] = self._look_at(task)
+        return self._instances[task.instance]
+
+    def _look_at(self, task: Task) -> tuple[bool, str]:
+        if task.instance is None:
+            return False, ""
+        instance = self.read.get(ContainerInstance, instance_key(task.cluster, task.instance))
+        if instance is None:
+            return True, ""
+        zone = next((item.value or "" for item in instance.attributes if item.name == self._attribute), "")
+        return instance.status != "ACTIVE", zone
+
+
+def view_of(
+    read: Reader,
+    service: Service,
+    *,
+    ages: Ages,
+    healthy_after_s: float,
+    announced: frozenset[str],
+    now: float,
+) -> ServiceView:
+    """The view of a service. `healthy_after_s` is how long a task without a health check must be RUNNING."""
+    moment = _Moment(read, service, ages, healthy_after_s)
+    tasks = tuple(
+        _task_view(moment, task)
+        for task in read.select(LIVE_TASKS_OF_SERVICE, service.key).values()
+        if task.disposition != "UNKNOWN"
+    )
+    deployments = sorted(
+        read.select(DEPLOYMENTS_OF_SERVICE, service.key).values(),
+        key=lambda deployment: deployment.created_at,
+    )
+    primary = next((deployment for deployment in deployments if deployment.status == "PRIMARY"), None)
+    hold_s = _launch_hold(primary, ages) if primary else 0.0
+    ages.forget_unasked()
+    return ServiceView(
+        service=service,
+        primary=primary,
+        older=tuple(deployment for deployment in deployments if deployment is not primary),
+        tasks=tasks,
+        failed_starts=tuple(
+            FailedStart(task.id, task.deployment or "", task.launch_round)
+            for task in read.select(UNCOUNTED_FAILED_STARTS, service.key).values()
+        ),
+        launch_hold_s=hold_s,
+        changes_in_s=moment.changes_in_s,
+        announced=announced,
+        now=now,
+    )
+
+
+def spread_attribute(options: Mapping[str, object]) -> str:
+    """The attribute that a service's tasks are spread over: the first that its strategies name, else the
+    zone."""
+    strategies = options.get("placementStrategy")
+    chain = parse_strategies(strategies) if isinstance(strategies, (list, tuple)) else ()
+    return next((item.field for item in chain if item.type == "spread" and item.field), ZONE_ATTRIBUTE)
+
+
+def checked_containers(definition: TaskDefinition) -> tuple[str, ...]:
+    """Names of a definition's essential containers that have a health check (`NONE` switches an image's
+    off)."""
+    return tuple(
+        container["name"]
+        for container in definition.document["containerDefinitions"]
+        if container.get("essential", True)
+        and (container.get("healthCheck") or {}).get("command", ["NONE"])[0] != "NONE"
+    )
+
+
+def _task_view(moment: _Moment, task: Task) -> TaskView:
+    displaced, zone = moment.place_of(task)
+    healthy, unhealthy = _health(moment, task)
+    return TaskView(
+        id=task.id,
+        deployment=task.deployment or "",
+        launch_round=task.launch_round,
+        instance=task.instance or "",
+        zone=zone,
+        created_at=task.created_at,
+        has_run=task.has_run,
+        healthy=healthy,
+        unhealthy=unhealthy,
+        displaced=displaced,
+        stopping=task.desired_status == "STOPPED",
+    )
+
+
+def _health(moment: _Moment, task: Task) -> tuple[bool, bool]:
+    """Whether a task is healthy, and whether it is unhealthy; both are False while nobody can tell yet."""
+    if not is_running(task):
+        return False, False
+    started_at = task.started_at if task.started_at is not None else task.created_at
+    checked = moment.checked_containers(task)
+    if not checked:
+        return moment.older_than(task.id, started_at, moment.healthy_after_s), False
+    status = health_status(task, checked)
+    grace_s = moment.service.health_check_grace_period_s
+    return status == "HEALTHY", status == "UNHEALTHY" and moment.older_than(task.id, started_at, grace_s)
+
+
+def _launch_hold(primary: Deployment, ages: Ages) -> float:
+    delay = launch_delay(primary)
+    if not delay or primary.last_failed_at is None:
+        return 0.0
+    return max(0.0, delay - ages.of(primary.id, primary.last_failed_at))
