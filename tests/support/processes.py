@@ -243,3 +243,34 @@ class AgentProcess(ProcessController):
             return None
         arn = json.loads(answer[1]).get("ContainerInstanceArn")
         return str(arn) if arn else None
+
+
+class UpProcess(ProcessController):
+    """`homeport up` on a port and data directory of its own; its agent's local ports are free ones too."""
+
+    def __init__(self, directory: Path, *options: str, port: int | None = None, **environment: str) -> None:
+        self.data_dir = directory
+        self.port = port or free_port()
+        directory.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            "up",
+            (HOMEPORT, "up", "--data-dir", directory, "--listen", f"127.0.0.1:{self.port}", *options),
+            directory.with_name(directory.name + "-up.log"),
+            clean_environment(**agent_ports(), **environment),
+        )
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> bool:
+        answer = http_get(f"{self.endpoint}/healthz")
+        return answer is not None and answer[0] == 200
+
+
+def agent_ports() -> dict[str, str]:
+    """Settings by which an agent takes free local ports, so that several share a machine."""
+    return {
+        f"HOMEPORT_{name}_LISTEN": f"127.0.0.1:{free_port()}"
+        for name in ("INTROSPECTION", "CREDENTIALS", "METRICS")
+    }
