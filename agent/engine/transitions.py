@@ -219,7 +219,7 @@ def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outc
     never_started = seen.state == "CREATED"
     if never_started and state.known < Status.RUNNING:
         return replace(facts, known=Status.CREATED), ()
-    if never_started and state.ran:
+    if never_started and state.ran and state.applied is not Status.STOPPED:
         return state, ()  # an account from before it started
     return _ended(facts, event), ()
 
