@@ -16,6 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from agent import __version__
 from agent.config import AgentConfig
+from agent.endpoints.introspection import introspection_app
+from agent.endpoints.metrics import AgentCollector, metrics_app
+from agent.endpoints.server import LocalServer
 from agent.engine.engine import TaskEngine
 from agent.engine.errors import EngineError
 from agent.host.attributes import EngineFacts, engine_facts
@@ -113,9 +116,31 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     ended = asyncio.Event()
     supervisor = Supervisor(_log_failure)
     supervisor.spawn("engine", engine.run())
+    for name, server in _local_servers(config, engine, identity, control_plane, registry).items():
+        supervisor.spawn(f"endpoint {name}", server.run())
     supervisor.spawn("control plane", control_plane.run())
     supervisor.spawn("farewell", _say_goodbye(stop, control_plane, ended))
     await supervisor.run_until(ended)
+
+
+def _local_servers(
+    config: AgentConfig,
+    engine: TaskEngine,
+    identity: IdentityFile,
+    control_plane: ControlPlane,
+    registry: CollectorRegistry,
+) -> dict[str, LocalServer]:
+    registry.register(AgentCollector(engine, __version__, control_plane.sessions))
+    introspection = introspection_app(
+        engine,
+        version=__version__,
+        cluster=identity.current.cluster,
+        container_instance=lambda: identity.current.container_instance_arn,
+    )
+    return {
+        "introspection": LocalServer("introspection", config.introspection_address, introspection),
+        "metrics": LocalServer("metrics", config.metrics_address, metrics_app(registry)),
+    }
 
 
 async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: asyncio.Event) -> None:

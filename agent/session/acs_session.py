@@ -127,7 +127,7 @@ class AcsSession:
         self._refused_after_registering = False
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
-        self._client.metrics.opened("acs")
+        self._client.metrics.connections.labels("acs").inc()
         close_code, why = 1001, "the agent ends"
         try:
             await self._converse(socket)
@@ -136,7 +136,6 @@ class AcsSession:
             raise
         finally:
             self._socket = None
-            self._client.metrics.closed("acs")
             await socket.close(close_code, why)
 
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:

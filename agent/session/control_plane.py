@@ -1,6 +1,7 @@
 """The agent's whole relation to its controller, as one long-lived part."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from random import Random
 
 from agent.config import AgentConfig
@@ -73,13 +74,14 @@ class ControlPlane:
             changes=engine.changes,
             cluster=config.cluster,
             exclude_ipv6=config.exclude_ipv6_port_binding,
+            metrics=client.metrics,
             random=random,
         )
 
     @property
-    def connected(self) -> bool:
-        """Whether orders can come in at this moment."""
-        return self._acs.connected
+    def sessions(self) -> Mapping[str, Callable[[], bool]]:
+        """For each session, by its name, whether it is connected at the moment of asking."""
+        return {"acs": lambda: self._acs.connected, "tcs": lambda: self._tcs.connected}
 
     async def run(self) -> None:
         """Be a container instance, for ever. Registers anew at each start: resources may have changed."""

@@ -1,18 +1,12 @@
-"""What Prometheus learns about the agent's sessions with the controller."""
+"""What Prometheus learns about the agent's dealings with the controller."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 
 class SessionMetrics:
     """The sessions' instruments."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.connected = Gauge(
-            "homeport_agent_session_connected",
-            "Whether the websocket to the controller is open (1) or not (0).",
-            ["session"],
-            registry=registry,
-        )
         self.connections = Counter(
             "homeport_agent_session_connections",
             "Websockets to the controller that were opened.",
@@ -26,14 +20,13 @@ class SessionMetrics:
             registry=registry,
             buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
         )
-        for session in ("acs", "tcs"):
-            self.connected.labels(session).set(0)
-
-    def opened(self, session: str) -> None:
-        """A websocket was opened."""
-        self.connections.labels(session).inc()
-        self.connected.labels(session).set(1)
-
-    def closed(self, session: str) -> None:
-        """A websocket has ended."""
-        self.connected.labels(session).set(0)
+        self.submitted = Counter(
+            "homeport_agent_state_changes_submitted",
+            "State changes that the controller has acknowledged.",
+            registry=registry,
+        )
+        self.retried = Counter(
+            "homeport_agent_state_changes_retried",
+            "Submissions of state changes that failed and are made again.",
+            registry=registry,
+        )

@@ -10,6 +10,7 @@ from agent.engine.changes import TaskChange
 from agent.session.api import ApiError, Unreachable
 from agent.session.backoff import Backoff
 from agent.session.engine_port import Changes
+from agent.session.metrics import SessionMetrics
 from agent.session.state_change_requests import task_state_change_request
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,20 @@ class StateChangeSubmitter:
     """
 
     def __init__(
-        self, *, client: Caller, changes: Changes, cluster: str, exclude_ipv6: bool, random: Random
+        self,
+        *,
+        client: Caller,
+        changes: Changes,
+        cluster: str,
+        exclude_ipv6: bool,
+        metrics: SessionMetrics,
+        random: Random,
     ) -> None:
         self._client = client
         self._changes = changes
         self._cluster = cluster
         self._exclude_ipv6 = exclude_ipv6
+        self._metrics = metrics
         self._random = random
         self._slots = asyncio.Semaphore(IN_FLIGHT_LIMIT)
         self._under_way: set[str] = set()
@@ -60,8 +69,10 @@ class StateChangeSubmitter:
         try:
             while (change := self._changes.peek(task_arn)) is not None:
                 if await self._submit(task_arn, change):
+                    self._metrics.submitted.inc()
                     backoff.reset()
                 else:
+                    self._metrics.retried.inc()
                     await asyncio.sleep(backoff.next_wait_s())
         finally:
             # No await may stand between the last peek and this: news in between would be missed.

@@ -60,6 +60,12 @@ class TelemetrySession:
         self._health_due = False
         self._status_due = False
         self._due = asyncio.Event()
+        self._connected = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open at this moment."""
+        return self._connected
 
     async def run(self) -> None:
         """Measure, watch and publish for ever."""
@@ -113,7 +119,8 @@ class TelemetrySession:
         except ConnectionEnded:
             self._discovery.doubt(arn)
             raise
-        self._client.metrics.opened("tcs")
+        self._connected = True
+        self._client.metrics.connections.labels("tcs").inc()
         close_code, why = 1001, "the agent ends"
         try:
             self._everything_is_due()
@@ -122,7 +129,7 @@ class TelemetrySession:
             close_code, why = 1000, str(expiry)
             raise
         finally:
-            self._client.metrics.closed("tcs")
+            self._connected = False
             await socket.close(close_code, why)
 
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:
