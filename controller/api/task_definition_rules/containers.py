@@ -41,6 +41,7 @@ TMPFS_OPTIONS = frozenset(
     | {"strictatime", "nostrictatime", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"}
 )
 
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SECURITY_OPTION = re.compile(
     r"no-new-privileges(:(true|false))?|(apparmor|label|credentialspec|seccomp|systempaths)[:=].+"
@@ -260,7 +261,7 @@ def check_resource_requirements(container: Document) -> None:
         value = requirement.get("value", "")
         if requirement["type"] != "GPU" or value == "ALL" or "sharingStrategy" in requirement:
             continue
-        if not value.isdecimal() or int(value) < 1:
+        if not _COUNT.fullmatch(value):
             raise ClientException(
                 f"Invalid GPU resource requirement '{value}' for container '{container['name']}'. It "
                 "should be a number "

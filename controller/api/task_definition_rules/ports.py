@@ -16,7 +16,7 @@ PORTS = range(65_536)
 MAX_PORT_RANGES = 100
 
 _PORT_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
-_PORT_RANGE = re.compile(r"(\d{1,5})-(\d{1,5})")
+_PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
 def check_ports(document: Document) -> None:

@@ -10,8 +10,8 @@ from controller.api.errors import ClientException
 CPU_UNITS_PER_VCPU = 1024
 MIB_PER_GIB = 1024
 
-_CPU = re.compile(r"(?P<units>\d+)|(?P<vcpu>\d*\.?\d+)\s*vcpu", re.IGNORECASE)
-_MEMORY = re.compile(r"(?P<mib>\d+)|(?P<gib>\d*\.?\d+)\s*gb", re.IGNORECASE)
+_CPU = re.compile(r"(?P<units>[0-9]{1,9})|(?P<vcpu>[0-9]{0,9}\.?[0-9]{1,9})\s*vcpu", re.IGNORECASE)
+_MEMORY = re.compile(r"(?P<mib>[0-9]{1,9})|(?P<gib>[0-9]{0,9}\.?[0-9]{1,9})\s*gb", re.IGNORECASE)
 
 
 def cpu_units(text: str) -> int:
