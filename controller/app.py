@@ -27,8 +27,10 @@ from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
 from controller.bootstrap import listen, open_store, prepare_data_dir, seed
 from controller.config import ControllerConfig
+from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.services.loop import ServiceLoop
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
@@ -78,7 +80,10 @@ async def _serve_state(
     write_client_profile(config.data_dir, keyring, _profile(state, endpoint, root_key))
 
     metrics = ControllerMetrics(state)
+    ids = IdSource(system_random)
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
+    gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
+    services = ServiceLoop(state, clock, config, ids, system_random)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
@@ -91,22 +96,29 @@ async def _serve_state(
         },
         config=config,
         clock=clock,
-        ids=IdSource(system_random),
-        signs_of_life=lambda _cluster, _instance: None,
+        ids=ids,
+        signs_of_life=gateway.sign_of_life,
         metrics=metrics.api,
     )
     monitoring = Monitoring(state, metrics, ensure_metrics_token(config.data_dir))
     server = HttpServer(
         listening,
-        [web.post("/", front_door.handle), *monitoring.routes()],
+        [
+            web.post("/", front_door.handle),
+            *(web.get(path, handler) for path, handler in gateway.routes()),
+            *monitoring.routes(),
+        ],
         config.max_body_bytes,
     )
 
     supervisor = Supervisor(_note_failure)
     supervisor.spawn("flush", state.run())
     supervisor.spawn("history", state.history.run())
+    supervisor.spawn("services", services.run())
     await server.start()
     supervisor.spawn("http", server.run())
+    # Ended first: agents are told to come back while calls in flight can still be answered.
+    supervisor.spawn("gateway", gateway.run())
     log.info("controller_started", endpoint=endpoint, data_dir=str(config.data_dir), epoch=state.meta.epoch)
     async with _exit_timer(stop, config.shutdown_timeout_s):
         await supervisor.run_until(stop)

@@ -6,10 +6,12 @@ from msgspec.structs import replace
 
 from controller.api.authentication import denied
 from controller.api.context import Handler, RequestContext
-from controller.api.errors import ClientException, InvalidParameterException, UnsupportedFeatureException
+from controller.api.errors import ClientException, InvalidParameterException
 from controller.api.identifiers import instance_id, missing, resolve_cluster
 from controller.api.paging import page
 from controller.api.render.instance import render_instance
+from controller.scheduler.candidates import facts_of
+from controller.scheduler.query import Expression, QuerySyntaxError, matches, parse
 from controller.state.entities import (
     Cluster,
     ContainerInstance,
@@ -55,11 +57,7 @@ def describe_container_instances(context: RequestContext, request: Document) -> 
 def list_container_instances(context: RequestContext, request: Document) -> Document:
     """ARNs of a cluster's instances: those of a status, or all that are not INACTIVE."""
     cluster = resolve_cluster(context, request.get("cluster"))
-    if request.get("filter"):
-        raise UnsupportedFeatureException(
-            "The filter of ListContainerInstances is not available on this controller: "
-            "list all instances and choose among their descriptions."
-        )
+    expression = _filter(request)
     status = request.get("status")
     instances = context.read.select(INSTANCES_BY_CLUSTER, cluster.name).values()
     ids, token = page(
@@ -67,6 +65,7 @@ def list_container_instances(context: RequestContext, request: Document) -> Docu
             instance.id
             for instance in instances
             if (instance.status == status if status else instance.status != "INACTIVE")
+            and matches(expression, facts_of(context.read, instance))
         ),
         request.get("nextToken"),
         request.get("maxResults"),
@@ -129,6 +128,13 @@ def deregister_container_instance(context: RequestContext, request: Document) ->
             instance = replace(instance, status="INACTIVE", version=instance.version + 1)
             transaction.put(instance, "deregistered")
     return {"containerInstance": render_instance(instance, context.read, ())}
+
+
+def _filter(request: Document) -> Expression:
+    try:
+        return parse(request.get("filter", ""))
+    except QuerySyntaxError as error:
+        raise InvalidParameterException(f"Invalid filter: {error}") from None
 
 
 def _orphaned(task: Task, now: float) -> Task:

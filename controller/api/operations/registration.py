@@ -17,17 +17,12 @@ from controller.state.entities import (
     Cluster,
     ContainerInstance,
     Document,
-    InstanceConnection,
     instance_key,
 )
 
 CAPABILITY_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
 TYPE_ATTRIBUTES = ("ecs.instance-type", "ecs.os-type", "ecs.cpu-architecture")
 """Attributes whose change means that this is another kind of machine."""
-
-MACHINE_ID_ATTRIBUTE = "homeport.machine-id"
-BOOT_ID_ATTRIBUTE = "homeport.boot-id"
-"""Sent by our own agent, which tells two machines with one cloned disk apart."""
 
 MEMORY_TOLERANCE = 16
 """A machine may come back with a sixteenth less memory: kernels differ in what they keep for themselves."""
@@ -53,7 +48,6 @@ def register_container_instance(context: RequestContext, request: Document) -> D
     tags = parse_tags(request.get("tags"))
     known_id = _claimed_id(context, cluster, request.get("containerInstanceArn"))
     known = context.read.get(ContainerInstance, instance_key(cluster.name, known_id)) if known_id else None
-    values = {attribute.name: attribute.value or "" for attribute in attributes}
     versions = request.get("versionInfo", {})
     with context.transaction() as transaction:
         fresh = ContainerInstance(
@@ -70,15 +64,12 @@ def register_container_instance(context: RequestContext, request: Document) -> D
             agent_version=versions.get("agentVersion", ""),
             agent_hash=versions.get("agentHash", ""),
             docker_version=versions.get("dockerVersion", ""),
-            machine_id=values.get(MACHINE_ID_ATTRIBUTE, ""),
-            boot_id=values.get(BOOT_ID_ATTRIBUTE, ""),
             registered_at=transaction.now,
         )
         if known is None:
             transaction.put(fresh, "registered under an ARN it brought along" if known_id else "registered")
             instance = fresh
         else:
-            _check_same_machine(context, known, fresh)
             instance = registered_again(known, fresh)
             transaction.put(instance, "registered again")
     context.signs_of_life(cluster.name, instance.id)
@@ -111,8 +102,8 @@ def registered_again(known: ContainerInstance, fresh: ContainerInstance) -> Cont
         agent_version=fresh.agent_version or known.agent_version,
         agent_hash=fresh.agent_hash or known.agent_hash,
         docker_version=fresh.docker_version or known.docker_version,
-        machine_id=fresh.machine_id or known.machine_id,
-        boot_id=fresh.boot_id or known.boot_id,
+        machine_id=known.machine_id,
+        boot_id=known.boot_id,
         registered_at=known.registered_at,
         version=known.version + 1,
     )
@@ -127,22 +118,6 @@ def _claimed_id(context: RequestContext, cluster: Cluster, arn: str | None) -> s
     except InvalidParameterException as error:
         # The agent forgets its ARN and ends only at an error that it takes for final.
         raise ClientException(error.message) from None
-
-
-def _check_same_machine(context: RequestContext, known: ContainerInstance, fresh: ContainerInstance) -> None:
-    arn = context.read.names.instance(known)
-    if known.machine_id and fresh.machine_id and known.machine_id != fresh.machine_id:
-        raise ClientException(
-            f"{arn} is another machine's registration: remove the agent's data directory on this machine, "
-            "which was copied from there, so that it registers as a new one."
-        )
-    connection = context.read.get(InstanceConnection, known.key)
-    connected = connection is not None and connection.connected
-    if connected and known.boot_id and fresh.boot_id and known.boot_id != fresh.boot_id:
-        raise ClientException(
-            f"{arn} is connected from another machine with the same machine id: give this machine an "
-            "/etc/machine-id of its own and remove the agent's data directory."
-        )
 
 
 def _check_same_type(known: ContainerInstance, fresh: ContainerInstance) -> None:

@@ -11,7 +11,6 @@ from controller.api.errors import (
     AccessDeniedException,
     ClientException,
     InvalidParameterException,
-    UnsupportedFeatureException,
 )
 from controller.state.entities import ContainerInstance, InstanceConnection, Task
 from controller.state.lifecycle import last_status
@@ -129,9 +128,16 @@ async def test_instances_are_listed_by_status(api: Api, instance: ContainerInsta
     assert (await api.call("ListContainerInstances", status="ACTIVE"))["containerInstanceArns"] == []
 
 
-async def test_a_filter_is_refused_rather_than_ignored(api: Api) -> None:
-    with pytest.raises(UnsupportedFeatureException, match="filter"):
-        await api.call("ListContainerInstances", filter="attribute:x == y")
+async def test_instances_are_listed_by_the_query_language(api: Api, instance: ContainerInstance) -> None:
+    listed = await api.call("ListContainerInstances", filter="runningTasksCount == 0")
+    assert listed["containerInstanceArns"] == [f"{ARN}/{ID}"]
+    none = await api.call("ListContainerInstances", filter="attribute:rack == 7")
+    assert none["containerInstanceArns"] == []
+
+
+async def test_a_filter_that_cannot_be_read_is_refused(api: Api) -> None:
+    with pytest.raises(InvalidParameterException, match="Invalid filter"):
+        await api.call("ListContainerInstances", filter="attribute:x ==")
 
 
 async def test_draining_and_back_raise_the_version_each_time(api: Api, instance: ContainerInstance) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.api.errors import ClientException, ClusterNotFoundException, InvalidParameterException
-from controller.state.entities import ContainerInstance, InstanceConnection
+from controller.state.entities import ContainerInstance
 from tests.unit.api.conftest import Api, agent_of
 
 RESOURCES = [
@@ -186,32 +186,3 @@ async def test_a_little_less_memory_after_a_reboot_is_the_same_machine(api: Api)
     arn = (await register(api))["containerInstanceArn"]
     again = await register(api, containerInstanceArn=arn, totalResources=resources(4096, 7900))
     assert by_name(again, "registeredResources")["MEMORY"] == 7900
-
-
-def identity(machine: str, boot: str) -> list[dict[str, str]]:
-    return [
-        {"name": "homeport.machine-id", "value": machine},
-        {"name": "homeport.boot-id", "value": boot},
-    ]
-
-
-async def test_a_copied_identity_on_another_machine_is_refused(api: Api) -> None:
-    arn = (await register(api, attributes=identity("m1", "b1")))["containerInstanceArn"]
-    with pytest.raises(ClientException, match="another machine's registration"):
-        await register(api, containerInstanceArn=arn, attributes=identity("m2", "b2"))
-
-
-async def test_a_cloned_disk_is_refused_while_the_first_machine_is_connected(api: Api) -> None:
-    arn = (await register(api, attributes=identity("m1", "b1")))["containerInstanceArn"]
-    connection = InstanceConnection(
-        cluster="default", id=arn.rpartition("/")[2], connected=True, changed_at=api.clock.now()
-    )
-    api.put(connection)
-    with pytest.raises(ClientException, match="machine id"):
-        await register(api, containerInstanceArn=arn, attributes=identity("m1", "b2"))
-
-
-async def test_a_machine_that_was_rebooted_takes_its_instance_up_again(api: Api) -> None:
-    arn = (await register(api, attributes=identity("m1", "b1")))["containerInstanceArn"]
-    again = await register(api, containerInstanceArn=arn, attributes=identity("m1", "b2"))
-    assert again["containerInstanceArn"] == arn
