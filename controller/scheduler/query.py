@@ -61,8 +61,8 @@ _OPERATORS_OF = {
     "registeredAt": _ORDER,
     "runningTasksCount": _ORDER,
     "task:group": _TEXT,
-    ATTRIBUTE_PREFIX: _TEXT | {"exists", "!exists"},
 }
+_OPERATORS_OF_ATTRIBUTES = _TEXT | {"exists", "!exists"}
 
 _SPACE = re.compile(r"\s*")
 _SUBJECT = re.compile(r"[A-Za-z][A-Za-z0-9_./\\:-]*")
@@ -277,7 +277,7 @@ class _Parser:
         if subject is None:
             raise self._error("Expected a subject such as attribute:NAME")
         attribute = subject.removeprefix(ATTRIBUTE_PREFIX) if subject.startswith(ATTRIBUTE_PREFIX) else ""
-        allowed = _OPERATORS_OF.get(ATTRIBUTE_PREFIX if attribute else subject)
+        allowed = _OPERATORS_OF_ATTRIBUTES if attribute else _OPERATORS_OF.get(subject)
         if allowed is None:
             raise self._error(f"Unknown subject {subject!r}", start)
         operator = self._operator(subject, allowed)
