@@ -1,0 +1,1 @@
+"""Tests of the gateway's rules, on plain data and the fake clock."""
