@@ -271,6 +271,9 @@ def main(action: str, data_dir: Path) -> None:
     except CommandFailed as failure:
         note(failure.message)
         sys.exit(1)
+    except docker.errors.DockerException as failure:
+        note(f"the Docker Engine says: {failure}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":
