@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -27,22 +27,6 @@ class EngineFigures(Protocol):
     def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
         """The newest sample of every running container."""
         ...
-
-
-class SessionMetrics:
-    """What the sessions count."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.submitted = Counter(
-            "homeport_agent_state_changes_submitted",
-            "State changes that the controller has acknowledged.",
-            registry=registry,
-        )
-        self.retried = Counter(
-            "homeport_agent_state_changes_retried",
-            "Submissions of state changes that failed and are made again.",
-            registry=registry,
-        )
 
 
 class AgentCollector(Collector):

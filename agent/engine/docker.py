@@ -237,7 +237,6 @@ class Docker:
             f"/containers/{name}/start",
             limit=self._limits.start,
             error=CannotStartContainerError,
-            errors={404: _missing_or_unstartable},
         )
         try:
             await self._call(self._work, "start", request, priority=_START_FIRST)
@@ -424,17 +423,6 @@ def _message(content: bytes) -> str:
         return str(msgspec.json.decode(content)["message"])
     except (msgspec.DecodeError, KeyError, TypeError):
         return content.decode(errors="replace")
-
-
-def _missing_or_unstartable(message: str) -> EngineError:
-    """The engine answers 404 to a start both for an unknown container and for a command that is not in the
-    image.
-    """
-    return (
-        NoSuchContainerError(message)
-        if "No such container" in message
-        else CannotStartContainerError(message)
-    )
 
 
 def _split_reference(reference: str) -> tuple[str, str]:

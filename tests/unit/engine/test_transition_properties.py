@@ -110,7 +110,7 @@ class World:
                 return (StartTimedOut(at=65.0, container=name),)
 
     def make_noise(self) -> None:
-        """Something that the engine tells by itself of a container that has been started: true, late or twice."""
+        """Something that the engine tells by itself of a started container: true, late or twice."""
         if self.started:
             self.happen(self.draw(st.sampled_from(noise(self.draw(st.sampled_from(self.started))))))
 
