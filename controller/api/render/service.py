@@ -90,7 +90,12 @@ def render_service(
 
 
 def current_deployments(service: Service, read: Reader) -> list[Deployment]:
-    """Deployments that still have a part in what runs: the PRIMARY one, then older ones, newest first."""
+    """Deployments that still have a part in what runs: the PRIMARY one, then older ones, newest first.
+
+    A service that is INACTIVE has none.
+    """
+    if service.status == "INACTIVE":
+        return []
     current = [
         deployment
         for deployment in read.select(DEPLOYMENTS_OF_SERVICE, service.key).values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.services.rollout import in_progress
 from controller.state.entities import Deployment, Service, TaskDefinition
 
 
@@ -17,7 +18,7 @@ def new_deployment(
         family=definition.family,
         revision=definition.revision,
         rollout_state="IN_PROGRESS",
-        rollout_state_reason=f"ECS deployment {deployment_id} in progress.",
+        rollout_state_reason=in_progress(deployment_id),
         created_at=now,
         updated_at=now,
     )
