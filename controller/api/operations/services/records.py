@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from controller.services.rollout import in_progress
 from controller.state.entities import Deployment, Service, TaskDefinition
 
 
@@ -18,7 +17,7 @@ def new_deployment(
         family=definition.family,
         revision=definition.revision,
         rollout_state="IN_PROGRESS",
-        rollout_state_reason=in_progress(deployment_id),
+        rollout_state_reason=f"ECS deployment {deployment_id} in progress.",
         created_at=now,
         updated_at=now,
     )
