@@ -25,6 +25,7 @@ from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
+from tests.unit.api.output_shapes import assert_output
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -62,13 +63,14 @@ class Api:
         )
 
     async def call(self, operation: str, caller: Caller = ADMINISTRATOR, /, **members: Any) -> Document:
-        """Call an operation as a client would: through JSON and the service model."""
+        """Call an operation as a client would: through JSON and the service model, which the answer keeps."""
         known = self.service.operations[operation]
         context = self.context(caller)
         result = known.handler(context, known.decode(msgspec.json.encode(members)))
         answer = await result if inspect.isawaitable(result) else result
         await self.state.flushed(context.touched)
         decoded: Document = msgspec.json.decode(msgspec.json.encode(answer))
+        assert_output(operation, decoded)
         return decoded
 
     def put(self, *entities: Entity) -> None:
