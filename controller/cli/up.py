@@ -139,7 +139,7 @@ async def _stop(children: Iterable[ProcessChild]) -> None:
 
 
 def _is_healthy(url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200

@@ -74,21 +74,19 @@ def quickstart(tmp_path: Path) -> Iterator[Quickstart]:
 def test_two_tasks_answer_over_http_and_a_second_run_leaves_them_as_they_are(
     quickstart: Quickstart, docker_client: docker.DockerClient
 ) -> None:
-    first = quickstart.run()
-    assert first.returncode == 0, first.stdout
-    addresses = re.findall(r"^ +(http://127\.0\.0\.1:\d+/)$", first.stdout, re.MULTILINE)
+    first = run_well(quickstart)
+    addresses = re.findall(r"^ +(http://127\.0\.0\.1:\d+/)$", first, re.MULTILINE)
     assert len(addresses) == 2
     for address in addresses:
         with urllib.request.urlopen(address, timeout=5) as answer:
             assert b"Hello from Homeport" in answer.read()
-    assert f'eval "$(.venv/bin/homeport env --data-dir {quickstart.data_dir})"' in first.stdout
-    assert f"http://{quickstart.endpoint}" in first.stdout
+    assert f'eval "$(.venv/bin/homeport env --data-dir {quickstart.data_dir})"' in first
+    assert f"http://{quickstart.endpoint}" in first
     before = sample_containers(docker_client)
 
-    second = quickstart.run()
-    assert second.returncode == 0, second.stdout
-    assert "run already" in second.stdout
-    assert "left as it is" in second.stdout
+    second = run_well(quickstart)
+    assert "run already" in second
+    assert "left as it is" in second
     assert sample_containers(docker_client) == before
 
 
@@ -96,7 +94,7 @@ def test_the_printed_exports_make_the_aws_cli_work(quickstart: Quickstart) -> No
     aws = os.environ.get("HOMEPORT_TEST_AWS")
     if not aws:
         pytest.skip("HOMEPORT_TEST_AWS does not name an aws command; ./tests/run.sh does")
-    assert quickstart.run().returncode == 0
+    run_well(quickstart)
     described = json.loads(quickstart.shell(f"{aws} ecs describe-services --services quickstart"))
     assert [service["runningCount"] for service in described["services"]] == [2]
 
@@ -104,21 +102,20 @@ def test_the_printed_exports_make_the_aws_cli_work(quickstart: Quickstart) -> No
 def test_stop_ends_the_processes_and_leaves_the_containers(
     quickstart: Quickstart, docker_client: docker.DockerClient
 ) -> None:
-    assert quickstart.run().returncode == 0
+    run_well(quickstart)
     before = sample_containers(docker_client)
     stopped = quickstart.run("--stop")
     assert stopped.returncode == 0, stopped.stdout
     assert http_get(f"http://{quickstart.endpoint}/healthz") is None
     assert sample_containers(docker_client) == before
-    again = quickstart.run()
-    assert again.returncode == 0, again.stdout
+    run_well(quickstart)
     assert sample_containers(docker_client) == before
 
 
 def test_purge_removes_everything_that_it_made(
     quickstart: Quickstart, docker_client: docker.DockerClient
 ) -> None:
-    assert quickstart.run().returncode == 0
+    run_well(quickstart)
     purged = quickstart.run("--stop", "--purge")
     assert purged.returncode == 0, purged.stdout
     assert sample_containers(docker_client, every=True) == set()
@@ -142,6 +139,13 @@ def test_a_wrong_argument_is_a_usage_error(quickstart: Quickstart) -> None:
     result = quickstart.run("--frobnicate")
     assert result.returncode == 2
     assert "quickstart.sh --stop" in result.stdout
+
+
+def run_well(quickstart: Quickstart) -> str:
+    """Run the script, which must succeed; what it said."""
+    result = quickstart.run()
+    assert result.returncode == 0, result.stdout
+    return result.stdout
 
 
 def sample_containers(client: docker.DockerClient, *, every: bool = False) -> set[str]:

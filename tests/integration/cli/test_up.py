@@ -97,7 +97,7 @@ def test_a_second_up_keeps_containers_and_instance(
     up.start()
     wait_until(lambda: connected(data_dir, cluster_name), "an agent is connected")
     client = Client(load_client_profile(data_dir))
-    container = {"name": "main", "image": busybox_image, "memory": 16, "essential": True}
+    container = {"name": "main", "image": busybox_image, "memory": 16, "stopTimeout": 2}
     client.ecs("RegisterTaskDefinition", family="stays", containerDefinitions=[container])
     answer = client.ecs("RunTask", cluster=cluster_name, taskDefinition="stays")
     (task,) = [task["taskArn"] for task in answer["tasks"]]
