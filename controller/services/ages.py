@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from agent.protocol.clock import Clock
 
+RESOLUTION_S = 0.001
+"""What is left of a wait below this is rounding: waiting for it might not move the clock at all."""
+
 
 class Ages:
     """Ages of events whose wall time is stored.
@@ -27,6 +30,11 @@ class Ages:
             start = now - max(0.0, self._clock.now() - since)
         self._asked[key] = start
         return now - start
+
+    def remaining(self, subject: str, since: float, seconds: float) -> float:
+        """Seconds until something will have happened so many seconds ago; 0 once it has."""
+        left = seconds - self.of(subject, since)
+        return left if left > RESOLUTION_S else 0.0
 
     def forget_unasked(self) -> None:
         """Forget what nobody has asked for since the last call."""

@@ -62,7 +62,7 @@ def apply(
     for deployment_id in decision.removed:
         transaction.delete(Deployment, deployment_key(service.cluster, service.name, deployment_id))
     if decision.service_status != service.status:
-        transaction.put(replace(service, status=decision.service_status), "Its last task has ended.")
+        transaction.put(replace(service, status=decision.service_status), "its last task has ended")
     for task_id in decision.counted:
         _count_failure(transaction, service, task_id)
     messages = []
@@ -114,7 +114,7 @@ def _start(
     instance = transaction.get(ContainerInstance, instance_key(service.cluster, instance_id))
     gpu_ids = gpus_for(transaction, instance, demand) if instance else ()
     task = replace(placed(task, instance_id, demand, gpu_ids), launch_round=deployment.launch_round)
-    transaction.put(task, f"Placed on {instance_id} for service {service.name}, deployment {deployment.id}.")
+    transaction.put(task, f"placed on {instance_id} for service {service.name}, deployment {deployment.id}")
     return task.id
 
 

@@ -20,11 +20,6 @@ class Outcomes(msgspec.Struct, frozen=True):
     """Whether a start of the PRIMARY deployment failed that was not counted before."""
 
 
-def in_progress(deployment_id: str) -> str:
-    """rolloutStateReason of a deployment under way."""
-    return f"ECS deployment {deployment_id} in progress."
-
-
 def completed(deployment_id: str) -> str:
     """rolloutStateReason of a finished deployment."""
     return f"ECS deployment {deployment_id} completed."

@@ -90,8 +90,8 @@ class _Moment:
 
     def older_than(self, subject: str, since: float, seconds: float) -> bool:
         """Whether something happened so long ago; if not, note when it will have."""
-        remaining = seconds - self.ages.of(subject, since)
-        if remaining <= 0:
+        remaining = self.ages.remaining(subject, since, seconds)
+        if not remaining:
             return True
         self.changes_in_s = min(remaining, self.changes_in_s or remaining)
         return False
@@ -213,4 +213,4 @@ def _launch_hold(primary: Deployment, ages: Ages) -> float:
     delay = launch_delay(primary)
     if not delay or primary.last_failed_at is None:
         return 0.0
-    return max(0.0, delay - ages.of(primary.id, primary.last_failed_at))
+    return ages.remaining(primary.id, primary.last_failed_at, delay)
