@@ -52,8 +52,7 @@ class AcsSession:
             parts.state.read().select(TASKS_ON_INSTANCE, self._key).values(), self._contact.acknowledged
         )
         self._writer = AcsWriter(parts, instance, self._contact, socket, extended=extended)
-        self.synchronising = True
-        """Whether it is still unknown what the agent runs."""
+        self._synchronising = True
         loop = asyncio.get_running_loop()
         self._no_manifest = loop.call_later(MANIFEST_PATIENCE_S, self._give_up_synchronising)
         self._timers = [self._no_manifest]
@@ -144,7 +143,7 @@ class AcsSession:
             self._contact.acknowledged.update(
                 id_ for id_, status in acknowledged.items() if status == "RUNNING"
             )
-        elif self.synchronising:
+        elif self._synchronising:
             self._synchronised()
             loop = asyncio.get_running_loop()
             self._timers.append(loop.call_later(VERIFICATION_PATIENCE_S, self._no_candidates_came))
@@ -208,8 +207,8 @@ class AcsSession:
             self._writer.deliveries.stop_ended(task)
 
     def _synchronised(self) -> None:
-        if self.synchronising:
-            self.synchronising = False
+        if self._synchronising:
+            self._synchronising = False
             self._no_manifest.cancel()
             self._parts.contacts.synchronised(self._cluster, self._instance_id)
 

@@ -8,7 +8,6 @@ sending, so an agent that reads slowly costs no memory. Nothing is sent before i
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -90,7 +89,7 @@ class AcsWriter:
         self._socket = socket
         self._extended = extended
         self._starts_released = not extended
-        self._answers: deque[msgspec.Struct] = deque()
+        self._answers: list[msgspec.Struct] = []
         self._wake = asyncio.Event()
         self._dirty = True
         self._next_heartbeat = parts.clock.monotonic() + contact.interval_s
@@ -129,7 +128,7 @@ class AcsWriter:
             self._wake.clear()
             await self._announce()
             while self._answers:
-                await self._send(self._answers.popleft())
+                await self._send(self._answers.pop(0))
             if self._dirty:
                 self._dirty = False
                 await self._deliver()

@@ -31,6 +31,7 @@ class Contacts:
         self._base_interval_s = base_interval_s
         self._contacts: dict[str, Contact] = {}
         self._open = 0
+        self._synchronising: set[str] = set()
         self._resumed_at = clock.monotonic()
         self._swept_at = self._resumed_at
 
@@ -38,6 +39,11 @@ class Contacts:
     def target_interval_s(self) -> float:
         """The heartbeat interval that the present number of connections asks for."""
         return heartbeat_interval(self._base_interval_s, self._open)
+
+    @property
+    def synchronising(self) -> int:
+        """How many agents are connected of which it is unknown what they run."""
+        return len(self._synchronising)
 
     def of(self, cluster: str, instance_id: str) -> Contact:
         """The contact with an instance, from its first sign of life on."""
@@ -69,6 +75,7 @@ class Contacts:
         if not contact.opened:
             contact.opened = True
             self._open += 1
+        self._synchronising.add(instance.key)
         self._book(instance.cluster, instance.id, connected=True, synchronised=False, clock_skew_s=0.0)
         return contact
 
@@ -78,6 +85,7 @@ class Contacts:
         if contact.opened:
             contact.opened = False
             self._open -= 1
+        self._synchronising.discard(instance_key(cluster, instance_id))
         contact.closed_at = self._clock.monotonic()
 
     def host_down(self, cluster: str, instance_id: str) -> None:
@@ -87,6 +95,7 @@ class Contacts:
 
     def synchronised(self, cluster: str, instance_id: str) -> None:
         """The agent has told all its tasks."""
+        self._synchronising.discard(instance_key(cluster, instance_id))
         self._book(cluster, instance_id, synchronised=True)
 
     def skewed(self, cluster: str, instance_id: str, skew_s: float) -> None:
@@ -102,6 +111,7 @@ class Contacts:
         """Drop the contact with an instance that is no more."""
         key = instance_key(cluster, instance_id)
         contact = self._contacts.pop(key, None)
+        self._synchronising.discard(key)
         if contact is not None and contact.opened:
             self._open -= 1
         with self._state.transaction(Cause(kind="decision", id="deregistered")) as tx:

@@ -4,6 +4,7 @@ over all."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -216,14 +217,15 @@ class Gateway:
             )
 
     def _refuse_storm(self) -> None:
-        synchronising = sum(1 for session, _ in self._acs.values() if session.synchronising)
-        if synchronising >= MAX_SYNCHRONISING:
+        if self.contacts.synchronising >= MAX_SYNCHRONISING:
             raise Refused("ServerException", "Too many agents are connecting at once.", 503)
 
     def _refusal(self, request: web.Request, refusal: Refused) -> web.Response:
         if isinstance(refusal, OutOfTime):
             self.contacts.skewed(refusal.instance.cluster, refusal.instance.id, refusal.skew_s)
-        log.warning("upgrade_refused", path=request.path, code=refusal.code, message=refusal.message)
+        # A refusal that asks for patience is no news: a fleet that reconnects gets thousands.
+        level = logging.INFO if refusal.status >= 500 else logging.WARNING
+        log.log(level, "upgrade_refused", path=request.path, code=refusal.code, message=refusal.message)
         return refusal.response()
 
     def _note_host(self, instance: ContainerInstance, host: Host) -> None:
