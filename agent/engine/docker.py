@@ -7,6 +7,7 @@ the SDK or not.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -52,7 +53,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 MINIMUM_API_VERSION = "1.25"
-_SOCKET = "unix:///var/run/docker.sock"
+_UNIX = "unix://"
+_SOCKET = _UNIX + "/var/run/docker.sock"
 _START_FIRST = 0
 _PORT_CLASHES = ("port is already allocated", "address already in use", "Bind for ")
 
@@ -173,16 +175,24 @@ class Docker:
     def _connect(self) -> APIClient:
         client = None
         try:
+            self._knock()
             client = APIClient(base_url=self._host, timeout=int(self._limits.version))
-            if self._host.startswith("unix://"):
+            if self._host.startswith(_UNIX):
                 adapter = _OneSocketAdapter("http+" + self._host, timeout=60)
                 client.mount("http+docker://", adapter)
             client.trust_env = False
-        except (DockerException, requests.RequestException) as error:
+        except (DockerException, requests.RequestException, OSError) as error:
             if client is not None:
                 client.close()
             raise EngineUnavailableError(str(error)) from error
         return client
+
+    def _knock(self) -> None:
+        """Raise ``OSError`` if nobody listens: the SDK would leave an open socket behind in that case."""
+        if self._host.startswith(_UNIX):
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(self._limits.version)
+                probe.connect(self._host.removeprefix(_UNIX))
 
     async def ping(self) -> None:
         """Raise unless the engine answers within five seconds."""

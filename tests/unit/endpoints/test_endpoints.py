@@ -1,0 +1,199 @@
+"""The agent's local HTTP servers."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agent.config_values import Address
+from agent.endpoints.introspection import answer_tasks, introspection_app
+from agent.endpoints.metrics import AgentCollector, metrics_app
+from agent.endpoints.server import LocalServer
+from agent.engine.book import TaskRecord
+from agent.engine.changes import KnownTask, NetworkBinding
+from agent.engine.states import AdmissionDelayed, Started
+from agent.engine.statistics import Running, Sample
+from agent.protocol import acs
+from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, exited, plan
+
+DOCKER_ID = "id-web"
+
+
+def record(machine: Machine) -> TaskRecord:
+    """A task as the engine keeps it."""
+    definition = acs_task(acs_container(port_mappings=(acs.PortMapping(container_port=80),)))
+    return TaskRecord(definition, machine.plan, machine.state)
+
+
+class Engine:
+    """An engine with one running task."""
+
+    def __init__(self) -> None:
+        machine = Machine(plan()).run_up()
+        binding = NetworkBinding("0.0.0.0", 80, 32768, "tcp")
+        machine.happen(Started(at=2.0, container="web", docker_id=DOCKER_ID, network_bindings=(binding,)))
+        self._record = record(machine)
+
+    def records(self) -> tuple[TaskRecord, ...]:
+        return (self._record,)
+
+    def known_tasks(self) -> tuple[KnownTask, ...]:
+        return (KnownTask(ARN, "app", "3", "RUNNING", "RUNNING", "NONE"),)
+
+    def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
+        return ((Running(DOCKER_ID, ARN, "web", own_network=True), Sample(1.0, 12.5, 1024)),)
+
+
+@contextlib.asynccontextmanager
+async def served(application: web.Application) -> AsyncIterator[str]:
+    """The base URL of a server on a port of its own."""
+    server = LocalServer("test", Address("127.0.0.1", 0), application)
+    running = asyncio.create_task(server.run())
+    try:
+        yield f"http://{await server.bound()}"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def introspection() -> AsyncIterator[str]:
+    application = introspection_app(
+        Engine(), version="1.2.3", cluster="default", container_instance=lambda: "arn:instance"
+    )
+    async with served(application) as url:
+        yield url
+
+
+async def test_metadata_names_cluster_instance_and_version(
+    introspection: str, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{introspection}/v1/metadata") as answer:
+        assert await answer.json() == {
+            "Cluster": "default",
+            "ContainerInstanceArn": "arn:instance",
+            "Version": "Homeport Agent - v1.2.3",
+        }
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/nonsense/at/all"])
+async def test_any_other_path_lists_the_commands(
+    introspection: str, http: aiohttp.ClientSession, path: str
+) -> None:
+    async with http.get(introspection + path) as answer:
+        assert await answer.json() == {"AvailableCommands": ["/v1/metadata", "/v1/tasks", "/license"]}
+
+
+async def test_the_licence_is_told(introspection: str, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{introspection}/license") as answer:
+        assert "Apache License" in await answer.text()
+
+
+async def test_tasks_are_listed_with_their_containers(
+    introspection: str, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{introspection}/v1/tasks") as answer:
+        (task,) = (await answer.json())["Tasks"]
+
+    (container,) = task.pop("Containers")
+    assert task == {
+        "Arn": ARN,
+        "DesiredStatus": "RUNNING",
+        "KnownStatus": "RUNNING",
+        "Family": "app",
+        "Version": "3",
+    }
+    assert container["DockerId"] == DOCKER_ID
+    assert container["DockerName"] == "docker-web"
+    assert container["Name"] == "web"
+    assert container["StartedAt"] == "1970-01-01T00:00:02Z"
+    assert container["Ports"] == [
+        {"ContainerPort": 80, "Protocol": "tcp", "HostPort": 32768, "HostIp": "0.0.0.0"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"taskarn": ARN}, 200),
+        ({"dockerid": DOCKER_ID}, 200),
+        ({"dockerid": "id-"}, 200),
+        ({"taskarn": "other"}, 404),
+        ({"dockerid": "other"}, 404),
+        ({"taskarn": ARN, "dockerid": DOCKER_ID}, 400),
+    ],
+)
+async def test_one_task_is_found_by_arn_or_docker_id(
+    introspection: str, http: aiohttp.ClientSession, query: dict[str, str], status: int
+) -> None:
+    async with http.get(f"{introspection}/v1/tasks", params=query) as answer:
+        assert answer.status == status
+        body: dict[str, Any] = await answer.json()
+    assert body.get("Arn") == (ARN if status == 200 else None)
+
+
+def test_a_short_id_of_several_tasks_is_refused() -> None:
+    both = (record(Machine(plan()).run_up()), record(Machine(plan()).run_up()))
+    assert answer_tasks(both, None, "id-")[0] == 400
+
+
+def test_a_task_that_waits_says_for_what() -> None:
+    machine = Machine(plan())
+    machine.happen(AdmissionDelayed(at=1.0, reason="waits for 512 CPU units"))
+    body = answer_tasks((record(machine),), ARN, None)[1]
+
+    assert (body["KnownStatus"], body["WaitsFor"]) == ("PENDING", "waits for 512 CPU units")
+
+
+def test_a_task_that_ended_by_itself_shows_its_desired_status_too() -> None:
+    machine = Machine(plan()).run_up()
+    machine.happen(exited("web", 1))
+    body = answer_tasks((record(machine),), ARN, None)[1]
+
+    assert (body["KnownStatus"], body["DesiredStatus"]) == ("STOPPED", "STOPPED")
+
+
+async def test_metrics_tell_version_tasks_sessions_and_use(http: aiohttp.ClientSession) -> None:
+    registry = CollectorRegistry()
+    registry.register(AgentCollector(Engine(), "1.2.3", {"acs": lambda: True, "tcs": lambda: False}))
+    async with served(metrics_app(registry)) as url, http.get(f"{url}/metrics") as answer:
+        text = await answer.text()
+        assert answer.headers["Content-Type"].startswith("text/plain")
+
+    labels = '{container="web",family="app",task="0123456789abcdef0123456789abcdef"}'
+    assert 'homeport_agent_build_info{version="1.2.3"} 1.0' in text
+    assert 'homeport_agent_tasks{status="RUNNING"} 1.0' in text
+    assert 'homeport_agent_tasks{status="PENDING"} 0.0' in text
+    assert 'homeport_agent_session_connected{session="acs"} 1.0' in text
+    assert 'homeport_agent_session_connected{session="tcs"} 0.0' in text
+    assert f"homeport_agent_container_cpu_seconds_total{labels} 12.5" in text
+    assert f"homeport_agent_container_memory_bytes{labels} 1024.0" in text
+
+
+async def test_a_taken_port_is_waited_for(http: aiohttp.ClientSession) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        server = LocalServer("test", address, metrics_app(CollectorRegistry()))
+        running = asyncio.create_task(server.run())
+        bound = asyncio.create_task(server.bound())
+        done, _ = await asyncio.wait([bound], timeout=0.2)
+        assert not done
+    assert await asyncio.wait_for(bound, 10) == address
+    async with http.get(f"http://{address}/metrics") as answer:
+        assert answer.status == 200
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
