@@ -77,11 +77,11 @@ class Conversation:
         self._hello = hello
         refusal = await self._refusal()
         if refusal:
-            log.error("controller_not_followed", reason=refusal)
+            log.error("manifests_will_be_refused", reason=refusal)
         return NOTHING
 
     async def _refusal(self) -> str | None:
-        """Why orders are refused at present; if they are not, remember whom they come from."""
+        """Why manifests are refused at present; if they are not, remember whom they come from."""
         hello, identity = self._hello, self._identity.current
         if hello is None:
             return None
@@ -97,8 +97,8 @@ class Conversation:
         if not (payload.message_id and payload.cluster_arn and payload.container_instance_arn):
             log.warning("payload_incomplete", message_id=payload.message_id)
             return NOTHING
-        if refusal := await self._refusal():
-            return (self._nack(payload, refusal),)
+        # A controller with another store may give new work; only its view of what already runs is refused.
+        await self._refusal()
         # Acknowledged only when it is durable here. Tasks that cannot be run are reported STOPPED with the
         # reason, which is an answer too: sending them again would change nothing.
         rejected = await self._engine.accept(payload.tasks)

@@ -34,10 +34,10 @@ def is_superseded(identity: Identity, hello: HelloMessage) -> bool:
 
 
 def why_not_followed(identity: Identity, hello: HelloMessage, tasks: Iterable[KnownTask]) -> str | None:
-    """Why orders of this controller are refused, or None if they are followed.
+    """Why manifests of this controller are refused, or None if they are followed.
 
-    A controller with another store knows nothing of what runs here; its view must not decide about it. Once
-    nothing runs any more that was started for the old store, the new one is followed.
+    A controller with another store knows nothing of what runs here; its view of the whole must not decide
+    about it. Once nothing runs any more that was started for the old store, the new one is followed.
     """
     if identity.store_uuid in (None, hello.store_uuid):
         return None

@@ -46,7 +46,7 @@ class Discovery:
         except (ApiError, Unreachable) as error:
             if known is None:
                 raise
-            log.warning("endpoints_not_refreshed", error=str(error))
+            log.info("endpoints_not_refreshed", error=str(error))
             return known[1]
         endpoints = PollEndpoints(answer.get("endpoint"), answer.get("telemetryEndpoint"))
         self._known[container_instance_arn] = (self._clock.monotonic() + CACHED_FOR_S, endpoints)

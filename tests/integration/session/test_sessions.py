@@ -275,7 +275,7 @@ async def test_a_superseded_controller_is_left(controller: FakeController, tmp_p
         assert joined.engine.accepted == []
 
 
-async def test_a_controller_with_another_store_commands_nothing_and_stops_nothing(
+async def test_a_controller_with_another_store_stops_nothing_and_may_give_work(
     controller: FakeController, tmp_path: Path
 ) -> None:
     async with agent(controller.url, tmp_path, FakeEngine(known("mine"))) as joined:
@@ -292,9 +292,9 @@ async def test_a_controller_with_another_store_commands_nothing_and_stops_nothin
             )
         )
         await other.send(payload(other, "theirs"))
-        refusal = await other.next_acs()
-        assert isinstance(refusal, acs.NackRequest)
-        assert refusal.message_id == "p1"
+        accepted = await other.next_acs()
+        assert isinstance(accepted, acs.AckRequest)
+        assert accepted.message_id == "p1"
         assert joined.engine.stopped == []
 
 
