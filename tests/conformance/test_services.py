@@ -1,0 +1,160 @@
+"""Services, as the official clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conformance.conftest import AwsCli
+from tests.conformance.played_agent import PlayedAgent
+from tests.support.processes import wait_until
+
+SETTLE_S = 30.0
+
+
+def described(ecs: Any, cluster: str, service: str) -> dict[str, Any]:
+    """The service as it is."""
+    (shown,) = ecs.describe_services(cluster=cluster, services=[service])["services"]
+    assert isinstance(shown, dict)
+    return shown
+
+
+def settle(ecs: Any, agent: PlayedAgent, cluster: str, service: str) -> dict[str, Any]:
+    """Play the agent until the service is stable as its waiter understands it."""
+
+    def stable() -> bool:
+        agent.run_everything()
+        shown = described(ecs, cluster, service)
+        return len(shown["deployments"]) == 1 and shown["runningCount"] == shown["desiredCount"]
+
+    wait_until(stable, f"{service} is stable", SETTLE_S)
+    return described(ecs, cluster, service)
+
+
+def test_a_service_lives_from_its_creation_to_its_deletion(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    service = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=2)[
+        "service"
+    ]
+    assert (service["status"], service["desiredCount"]) == ("ACTIVE", 2)
+    settle(ecs, agent, cluster, "web")
+    ecs.get_waiter("services_stable").wait(cluster=cluster, services=["web"], WaiterConfig={"Delay": 1})
+    tasks = ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]
+    (deployment,) = described(ecs, cluster, "web")["deployments"]
+    shown = ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
+    assert {(task["group"], task["startedBy"]) for task in shown} == {("service:web", deployment["id"])}
+
+    with pytest.raises(ClientError) as error:
+        ecs.delete_service(cluster=cluster, service="web")
+    assert (
+        error.value.response["Error"]["Message"]
+        == "The service cannot be stopped while it is scaled above 0."
+    )
+    assert ecs.delete_service(cluster=cluster, service="web", force=True)["service"]["status"] == "DRAINING"
+    assert ecs.list_services(cluster=cluster)["serviceArns"] == []
+
+    def inactive() -> bool:
+        agent.run_everything()
+        return bool(described(ecs, cluster, "web")["status"] == "INACTIVE")
+
+    wait_until(inactive, "the service is INACTIVE", SETTLE_S)
+    ecs.get_waiter("services_inactive").wait(cluster=cluster, services=["web"], WaiterConfig={"Delay": 1})
+    again = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0)[
+        "service"
+    ]
+    assert (again["status"], again["events"]) == ("ACTIVE", [])
+
+
+def test_an_update_rolls_to_the_new_revision(ecs: Any, cluster: str, family: str, agent: PlayedAgent) -> None:
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=2)
+    settle(ecs, agent, cluster, "web")
+    second = ecs.register_task_definition(
+        family=family, containerDefinitions=[{"name": "web", "image": "web:2", "memory": 64}]
+    )["taskDefinition"]["taskDefinitionArn"]
+    updated = ecs.update_service(cluster=cluster, service="web", taskDefinition=family)["service"]
+    assert [item["status"] for item in updated["deployments"]] == ["PRIMARY", "ACTIVE"]
+    assert updated["taskDefinition"] == second
+    settle(ecs, agent, cluster, "web")
+    tasks = ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]
+    shown = ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
+    assert {task["taskDefinitionArn"] for task in shown} == {second}
+    wait_until(
+        lambda: described(ecs, cluster, "web")["deployments"][0]["rolloutState"] == "COMPLETED",
+        "the deployment is completed",
+        SETTLE_S,
+    )
+    messages = [event["message"] for event in described(ecs, cluster, "web")["events"]]
+    assert any(message == "(service web) has reached a steady state." for message in messages)
+    assert any(message.startswith("(service web) has started 2 tasks: (task ") for message in messages)
+
+
+def test_scaling_starts_no_deployment(ecs: Any, cluster: str, family: str, agent: PlayedAgent) -> None:
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1)
+    before = described(ecs, cluster, "web")["deployments"][0]["id"]
+    ecs.update_service(cluster=cluster, service="web", desiredCount=3)
+    after = settle(ecs, agent, cluster, "web")
+    assert after["runningCount"] == 3
+    assert [deployment["id"] for deployment in after["deployments"]] == [before]
+
+
+def test_repeating_a_creation_is_idempotent_and_another_is_not(ecs: Any, cluster: str, family: str) -> None:
+    request = {"cluster": cluster, "serviceName": "web", "taskDefinition": family, "desiredCount": 0}
+    first = ecs.create_service(**request)["service"]
+    assert ecs.create_service(**request)["service"]["createdAt"] == first["createdAt"]
+    with pytest.raises(ClientError) as error:
+        ecs.create_service(**{**request, "desiredCount": 1})
+    assert error.value.response["Error"]["Code"] == "InvalidParameterException"
+    assert error.value.response["Error"]["Message"] == "Creation of service was not idempotent."
+
+
+def test_unknown_services_fail_the_waiter_at_once(ecs: Any, cluster: str) -> None:
+    answer = ecs.describe_services(cluster=cluster, services=["web"])
+    assert [failure["reason"] for failure in answer["failures"]] == ["MISSING"]
+    with pytest.raises(ecs.exceptions.ServiceNotFoundException):
+        ecs.update_service(cluster=cluster, service="web", desiredCount=1)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"schedulingStrategy": "DAEMON"},
+        {"deploymentController": {"type": "CODE_DEPLOY"}},
+        {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
+        {"loadBalancers": [{"targetGroupArn": "x", "containerName": "web", "containerPort": 80}]},
+        {"serviceConnectConfiguration": {"enabled": True}},
+        {"capacityProviderStrategy": [{"capacityProvider": "x"}]},
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(
+    ecs: Any, cluster: str, family: str, request_: dict[str, Any]
+) -> None:
+    with pytest.raises(
+        ecs.exceptions.UnsupportedFeatureException, match="is not available on this controller"
+    ):
+        ecs.create_service(
+            cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1, **request_
+        )
+
+
+def test_the_paginator_lists_every_service_once(ecs: Any, cluster: str, family: str) -> None:
+    names = [f"web-{number:02}" for number in range(12)]
+    for service in names:
+        ecs.create_service(cluster=cluster, serviceName=service, taskDefinition=family, desiredCount=0)
+    pages = ecs.get_paginator("list_services").paginate(cluster=cluster)
+    assert [arn.rpartition("/")[2] for page in pages for arn in page["serviceArns"]] == names
+
+
+def test_the_aws_cli_deploys_and_waits(
+    ecs: Any, aws: AwsCli, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    aws(
+        "create-service",
+        *("--cluster", cluster, "--service-name", "web", "--task-definition", family, "--desired-count", "1"),
+    )
+    settle(ecs, agent, cluster, "web")
+    aws("wait", "services-stable", "--cluster", cluster, "--services", "web")
+    shown = aws("describe-services", "--cluster", cluster, "--services", "web")
+    assert shown["services"][0]["runningCount"] == 1
