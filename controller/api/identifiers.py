@@ -9,6 +9,9 @@ from controller.state.entities import Cluster, Document, TaskDefinition, task_de
 from controller.state.indexes import DEFINITIONS_OF_FAMILY
 
 DEFAULT_CLUSTER = "default"
+LONGEST_REVISION = 9
+"""Digits of a revision number; a family has at most a million revisions."""
+
 ID_LENGTHS = (32, 36)
 """Ids are 32 hexadecimal digits; the 36 characters of a UUID are what ECS used before."""
 
@@ -79,7 +82,7 @@ def resolve_task_definition(
     family, _, revision = _family_and_revision(context, value, for_launch).partition(":")
     if not revision:
         definition = _newest_active(context, family)
-    elif revision.isascii() and revision.isdigit():
+    elif revision.isascii() and revision.isdigit() and len(revision) <= LONGEST_REVISION:
         definition = context.read.get(TaskDefinition, task_definition_key(family, int(revision)))
     else:
         raise InvalidParameterException(f"Invalid revision number. Number: {revision}")

@@ -154,7 +154,7 @@ def _ports(resource: Document | None) -> tuple[int, ...]:
     texts: Iterable[str] = (resource or {}).get("stringSetValue", ())
     ports = []
     for text in texts:
-        if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
             raise InvalidParameterException(f"Reserved port {text!r} is not a port number.")
         ports.append(int(text))
     return tuple(dict.fromkeys(ports))
