@@ -80,11 +80,14 @@ def _no_leaked_engine_objects(
 def open_files() -> dict[int, str]:
     """This process's open file descriptors and what each of them is."""
     found = {}
+    this_listing = f"/proc/{os.getpid()}/fd"
     for entry in os.scandir("/proc/self/fd"):
         try:
-            found[int(entry.name)] = str(Path(entry.path).readlink())
+            target = str(Path(entry.path).readlink())
         except FileNotFoundError:
-            continue  # the descriptor of this very listing
+            continue  # closed since the listing began
+        if target != this_listing:
+            found[int(entry.name)] = target
     return found
 
 
