@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from controller.cli.errors import CommandFailed
+from controller.cli.settings import SYSTEM_DATA_DIR
 from controller.keyring import ClientProfile, load_client_profile
 
 
@@ -14,9 +15,12 @@ def load_profile(data_dir: Path) -> ClientProfile:
     try:
         return load_client_profile(data_dir)
     except (FileNotFoundError, NotADirectoryError):
+        roots = SYSTEM_DATA_DIR.exists() and data_dir != SYSTEM_DATA_DIR
         raise CommandFailed(
             f"no controller has run on {data_dir} yet",
-            "start one with 'homeport up', or name its folder with --data-dir or HOMEPORT_DATA_DIR",
+            f"root's is in {SYSTEM_DATA_DIR}: use sudo, or name another folder with --data-dir"
+            if roots
+            else "start one with 'homeport up', or name its folder with --data-dir or HOMEPORT_DATA_DIR",
         ) from None
     except PermissionError as error:
         raise CommandFailed(

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from controller.cli.errors import CommandFailed, ExitCode
 
 CONFIG_FILE = "homeport.toml"
+SYSTEM_DATA_DIR = Path("/var/lib/homeport")
+"""Where root's controller keeps its data."""
 
 
 class Address(NamedTuple):
@@ -105,7 +107,7 @@ def data_directory(
     if told:
         return Path(told).expanduser().absolute()
     is_root = os.geteuid() == 0 if is_root is None else is_root
-    return Path("/var/lib/homeport" if is_root else "~/.local/share/homeport").expanduser()
+    return SYSTEM_DATA_DIR if is_root else Path("~/.local/share/homeport").expanduser()
 
 
 def _read_file(path: Path) -> dict[str, Any]:

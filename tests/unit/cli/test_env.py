@@ -45,11 +45,21 @@ def test_env_warns_of_a_variable_in_the_way_and_leaves_it_alone(
     assert "SESSION" not in result.stdout
 
 
-def test_env_without_a_controller_says_what_to_do(tmp_path: Path) -> None:
+def test_env_without_a_controller_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.cli.profile.SYSTEM_DATA_DIR", tmp_path / "no controller of root's")
     result = CliRunner().invoke(main, ["env", "--data-dir", str(tmp_path / "empty")])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no controller has run on" in result.stderr
     assert "homeport up" in result.stderr
+
+
+def test_env_points_at_roots_controller_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.cli.profile.SYSTEM_DATA_DIR", tmp_path)
+    result = CliRunner().invoke(main, ["env", "--data-dir", str(tmp_path / "empty")])
+    assert result.exit_code == 1
+    assert f"root's is in {tmp_path}: use sudo" in result.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which only root can")
