@@ -16,6 +16,7 @@ from agent.protocol.extensions import GoodbyeMessage, TaskInventoryMessage
 from controller.gateway.acs_writer import AcsParts, AcsWriter
 from controller.gateway.delivery import is_stop_decided
 from controller.gateway.fullsync import Reconciliation, RunningTask, believed_present
+from controller.gateway.liveness import SILENT_INTERVALS
 from controller.gateway.socket import TRY_AGAIN_LATER, AgentSocket, Disconnected
 from controller.state.entities import ContainerInstance, Task
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
@@ -45,6 +46,9 @@ class AcsSession:
         self._instance_id = instance.id
         self._key = instance.key
         self._socket = socket
+        self._ended = False
+        self._last_frame_at = parts.clock.monotonic()
+        self._writing: asyncio.Task[None] | None = None
         self._told_inventory = False
         self._told_candidates = False
         self._contact = parts.contacts.opened(instance)
@@ -60,16 +64,22 @@ class AcsSession:
             self._timers.append(loop.call_later(INVENTORY_PATIENCE_S, self._writer.release_starts))
 
     @property
-    def instance_key(self) -> str:
-        """Key of the agent's container instance."""
-        return self._key
+    def heard(self) -> bool:
+        """Whether the agent on this very connection is not silent; calls of the API do not count."""
+        silence = self._parts.clock.monotonic() - self._last_frame_at
+        return silence < SILENT_INTERVALS * self._contact.interval_s
 
     def wake(self) -> None:
         """Have another look at what the agent must be told."""
         self._writer.wake()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the conversation in order."""
+        """End the conversation in order. From now on the agent is sent nothing and not listened to: a newer
+        connection may speak for its instance already."""
+        self._ended = True
+        self._stop_timers()
+        if self._writing is not None:
+            self._writing.cancel()
         await self._socket.close(code, reason)
 
     def cut(self) -> None:
@@ -78,17 +88,22 @@ class AcsSession:
 
     async def run(self) -> None:
         """Talk until either end closes."""
-        writer = asyncio.create_task(self._writer.run(), name=f"acs writer {self._key}")
-        writer.add_done_callback(self._writer_ended)
+        self._writing = asyncio.create_task(self._writer.run(), name=f"acs writer {self._key}")
+        self._writing.add_done_callback(self._writer_ended)
         try:
             async for frame in self._socket.frames():
-                self._contact.last_sign = self._parts.clock.monotonic()
-                await self._receive(frame)
+                if not self._ended:
+                    self._last_frame_at = self._contact.last_sign = self._parts.clock.monotonic()
+                    await self._receive(frame)
         finally:
-            for timer in self._timers:
-                timer.cancel()
-            writer.cancel()
-            await asyncio.wait([writer])
+            self._stop_timers()
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
 
     def _writer_ended(self, writer: asyncio.Task[None]) -> None:
         """Without its writer the conversation is over; the reader learns it from the connection's end."""
@@ -112,7 +127,7 @@ class AcsSession:
         except (StoreUnavailable, TooManyPendingWrites) as error:
             # What the agent said cannot be booked now; it says it again on its next connection.
             log.warning("acs_message_not_booked", instance=self._key, error=type(error).__name__)
-            await self._socket.close(TRY_AGAIN_LATER, "the store is not available")
+            await self.close(TRY_AGAIN_LATER, "the store is not available")
 
     async def _handle(self, message: msgspec.Struct) -> None:
         match message:

@@ -176,15 +176,15 @@ class AcsWriter:
         self, message_id: str, batch: Sequence[tuple[Task, DesiredStatus]], *, again: bool = False
     ) -> None:
         current = await self._durable(batch)
-        if not current:
+        payloads = [self._payload(task, status) for task, status in current]
+        tasks = tuple(payload for payload in payloads if payload is not None)
+        if not tasks:
             return
         state = self._parts.state
         message = acs.PayloadMessage(
             cluster_arn=state.names.cluster(self._cluster),
             container_instance_arn=state.names.instance_id(self._cluster, self._instance_id),
-            tasks=tuple(
-                payload for payload in (self._payload(*item) for item in current) if payload is not None
-            ),
+            tasks=tasks,
             generated_at=self._now_ms(),
             message_id=message_id,
             seq_num=self._parts.numbers.next(),

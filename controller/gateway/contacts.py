@@ -58,10 +58,6 @@ class Contacts:
         contact = self._contacts.get(instance_key(cluster, instance_id))
         return None if contact is None else contact.last_sign
 
-    def is_heard(self, cluster: str, instance_id: str) -> bool:
-        """Whether the instance's agent is connected and not silent."""
-        return is_connected(self.of(cluster, instance_id), self._clock.monotonic(), self._resumed_at)
-
     def sign(self, cluster: str, instance_id: str) -> None:
         """Note a call of the instance's agent."""
         self.of(cluster, instance_id).last_sign = self._clock.monotonic()
@@ -81,7 +77,9 @@ class Contacts:
 
     def closed(self, cluster: str, instance_id: str) -> None:
         """Note the end of the instance's only ACS connection; a moment is left for it to come back."""
-        contact = self.of(cluster, instance_id)
+        contact = self._contacts.get(instance_key(cluster, instance_id))
+        if contact is None:
+            return
         if contact.opened:
             contact.opened = False
             self._open -= 1

@@ -49,6 +49,10 @@ MAX_SYNCHRONISING = 256
 Bounds what a whole fleet that reconnects at once can take."""
 
 
+DEREGISTERED = "InactiveInstanceException: the container instance was deregistered"
+"""Why a connection ends; the name of the exception tells the ECS agent to stay away."""
+
+
 class SessionGauge(Protocol):
     """Where the number of open connections is shown (prometheus_client's Gauge)."""
 
@@ -134,6 +138,9 @@ class Gateway:
         websocket = new_websocket()
         await websocket.prepare(request)
         socket = AgentSocket(websocket, request.transport)
+        if not self._is_registered(instance):
+            await socket.close(REFUSED, DEREGISTERED)
+            return websocket
         session = AcsSession(self._acs_parts, instance, socket, extended=speaks_extensions(request.query))
         older = self._acs.get(instance.key)
         if older is not None:
@@ -201,14 +208,11 @@ class Gateway:
             instance = check_upgrade(request, channel, self._authenticate, read)
         finally:
             await self._state.flushed(read.touched)
-        self.contacts.sign(instance.cluster, instance.id)
         return instance
 
     def _refuse_clone(self, instance: ContainerInstance, host: Host) -> None:
         current = self._acs.get(instance.key)
-        if current is None or not current[1].is_another_machine(host):
-            return
-        if self.contacts.is_heard(instance.cluster, instance.id):
+        if current is not None and current[0].heard and current[1].is_another_machine(host):
             log.warning("two_machines_with_one_identity", instance=instance.key)
             raise Refused(
                 "AccessDeniedException",
@@ -243,6 +247,11 @@ class Gateway:
             # Versions are for people to see; the next connection brings them again.
             log.warning("agent_version_not_booked", instance=instance.key, error=type(error).__name__)
 
+    def _is_registered(self, instance: ContainerInstance) -> bool:
+        """Whether it still is, after the moment that the upgrade took."""
+        now = self._state.read().get(ContainerInstance, instance.key)
+        return now is not None and now.status != "INACTIVE"
+
     # --- what changed ---
 
     def _follow(self, changes: Sequence[Change]) -> None:
@@ -264,16 +273,14 @@ class Gateway:
             current[0].wake()
 
     async def _dismiss(self, instance: ContainerInstance) -> None:
-        """End the sessions of an instance that was deregistered; the reason tells the ECS agent to stay
-        away."""
-        reason = "InactiveInstanceException: the container instance was deregistered"
+        """End the sessions of an instance that was deregistered."""
         current = self._acs.get(instance.key)
         telemetry = self._tcs.get(instance.key)
         self.contacts.forget(instance.cluster, instance.id)
         if telemetry is not None:
-            await telemetry.close(REFUSED, reason)
+            await telemetry.close(REFUSED, DEREGISTERED)
         if current is not None:
-            await current[0].close(REFUSED, reason)
+            await current[0].close(REFUSED, DEREGISTERED)
 
     # --- odds and ends ---
 

@@ -194,6 +194,25 @@ async def test_a_second_machine_with_the_same_identity_is_refused(world: World) 
         await eventually(lambda: is_connected(world))
 
 
+async def test_a_machine_that_boots_again_takes_over_once_its_old_connection_is_silent(world: World) -> None:
+    rebooted = world.acs_url(**{**OURS, "bootId": "b2"})
+    async with connected(world, world.acs_url(**OURS)):
+        # The old boot answers nothing. Neither its successor's tries nor its calls make it look alive.
+        refusals = 0
+        while True:
+            world.gateway.sign_of_life("default", instance().id)
+            try:
+                async with connected(world, rebooted) as agent:
+                    await agent.receive(HelloMessage)
+                    break
+            except aiohttp.WSServerHandshakeError as refusal:
+                if refusal.status != 403:
+                    raise
+                refusals += 1
+                await asyncio.sleep(0.1)
+    assert refusals
+
+
 async def test_too_many_agents_at_once_are_told_to_come_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

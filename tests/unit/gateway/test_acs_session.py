@@ -488,6 +488,19 @@ async def test_an_agent_that_asks_without_reading_is_cut_off(connect: Connect) -
     assert agent.was_cut
 
 
+async def test_an_agent_that_does_not_read_has_nothing_queued_for_it(state: State, connect: Connect) -> None:
+    agent = connect()
+    await settle()
+    agent.reads.clear()
+    for number in range(1, 101):
+        await put(state, task(number))
+    agent.reads.set()
+    await settle()
+    sizes = [len(payload.tasks) for payload in agent.all(acs.PayloadMessage)]
+    assert sum(sizes) == 100
+    assert len(sizes) <= 11
+
+
 async def test_a_refused_payload_is_not_repeated_on_this_connection(state: State, connect: Connect) -> None:
     await put(state, task())
     agent = connect()

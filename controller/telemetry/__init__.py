@@ -1,0 +1,1 @@
+"""What the controller tells about itself and what agents tell about their tasks: metrics and utilisation."""
