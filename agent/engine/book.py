@@ -122,7 +122,7 @@ class TaskBook:
         return self._checkpoint.put(StoredTask(record.definition, record.plan, record.state))
 
     def _tell(self, record: TaskRecord, before: TaskState, reason: str) -> None:
-        log.info("task_moved", task=record.plan.arn, reason=reason)
+        log.info("task_moved", task=record.plan.arn, what=reason)
         pairs = zip(record.plan.containers, before.containers, record.state.containers, strict=True)
         for container, old, new in pairs:
             if new.known is Status.STOPPED:

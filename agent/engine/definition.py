@@ -166,7 +166,7 @@ def _plan_container(
     command_of(container)
     docker_document(container, "config")
     docker_document(container, "host_config")
-    stop_timeout = default_stop_timeout if container.stop_timeout is None else float(container.stop_timeout)
+    stop_timeout = float(container.stop_timeout or default_stop_timeout)
     return ContainerPlan(
         name=name,
         docker_name=f"{prefix}-{_plain(name)}-{token()}",

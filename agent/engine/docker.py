@@ -55,7 +55,7 @@ log = structlog.get_logger(__name__)
 MINIMUM_API_VERSION = "1.25"
 _UNIX = "unix://"
 _SOCKET = _UNIX + "/var/run/docker.sock"
-_START_FIRST = 0
+_URGENT = 0
 _PORT_CLASHES = ("port is already allocated", "address already in use", "Bind for ")
 
 
@@ -195,11 +195,15 @@ class Docker:
                 probe.connect(self._host.removeprefix(_UNIX))
 
     async def ping(self) -> None:
-        """Raise unless the engine answers within five seconds."""
+        """Raise unless the engine answers within five seconds, however many calls it keeps waiting."""
         request = partial(
             self._request, "GET", "/_ping", limit=self._limits.ping, error=EngineUnavailableError
         )
-        await self._call(self._look, "ping", request)
+        try:
+            async with asyncio.timeout(self._limits.ping):
+                await self._call(self._look, "ping", request, priority=_URGENT)
+        except TimeoutError as error:
+            raise DockerTimeoutError(f"no answer within {self._limits.ping:g} s") from error
 
     async def version(self) -> EngineVersion:
         """The engine's version and the version of its API."""
@@ -249,7 +253,7 @@ class Docker:
             error=CannotStartContainerError,
         )
         try:
-            await self._call(self._work, "start", request, priority=_START_FIRST)
+            await self._call(self._work, "start", request, priority=_URGENT)
         except CannotStartContainerError as error:
             if any(words in str(error) for words in _PORT_CLASHES):
                 raise HostPortTakenError(str(error)) from error
@@ -279,7 +283,7 @@ class Docker:
             error=CannotInspectContainerError,
             errors={404: NoSuchContainerError},
         )
-        return inspection_from_engine(await self._call(self._look, "inspect", request, priority=_START_FIRST))
+        return inspection_from_engine(await self._call(self._look, "inspect", request, priority=_URGENT))
 
     async def list_containers(self, *labels: str) -> tuple[ContainerListing, ...]:
         """Every container, running or not, that carries all of ``labels`` (each ``key`` or ``key=value``)."""
@@ -333,7 +337,7 @@ class Docker:
             limit=self._limits.volume,
             error=CannotCreateVolumeError,
         )
-        await self._call(self._work, "create_volume", request, priority=_START_FIRST)
+        await self._call(self._work, "create_volume", request, priority=_URGENT)
 
     async def remove_volume(self, name: str) -> None:
         """Remove a docker volume that nobody uses; one that is gone is no error."""

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from agent.checkpoint import Checkpoint, StoredTask, open_checkpoint
+from agent.checkpoint import Checkpoint, open_checkpoint
 from agent.config import AgentConfig
 from agent.engine.admission import HostLedger
 from agent.engine.adoption import adopt
@@ -24,25 +24,25 @@ from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL, uses_host_network
 from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
 from agent.engine.docker import Docker, TimeLimits
-from agent.engine.errors import EngineError, NoSuchContainerError
+from agent.engine.errors import EngineError
 from agent.engine.events import EventStream
 from agent.engine.images import Images
+from agent.engine.janitor import Janitor
+from agent.engine.observer import Observer
 from agent.engine.outbox import Outbox
-from agent.engine.records import ContainerInspection, DockerEvent, HealthStatus, StreamLost, StreamOpened
 from agent.engine.runner import Runner, RunnerSettings
+from agent.engine.sampler import Sampler
 from agent.engine.states import (
     AdmissionDelayed,
     Admitted,
     Event,
-    HealthChanged,
     Resumed,
-    Sent,
     Status,
     StopRequested,
     TaskPlan,
     reported,
 )
-from agent.engine.statistics import CgroupReader, Running, Sample, Usage, sample_from_engine
+from agent.engine.statistics import Running, Sample, Usage
 from agent.engine.transitions import initial_state
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
@@ -53,13 +53,9 @@ log = structlog.get_logger(__name__)
 TOMBSTONES_KEPT_S = 7 * 24 * 3600.0
 """How long the ARN of an ended task is remembered, so that a late payload never starts it again."""
 _CONNECT_RETRY_S = (0.5, 1.0, 2.0, 5.0)
-_RECONCILE_S = 300.0
+_COMPARE_S = 300.0
 _HOUSEKEEPING_S = 30.0
 _ENDED_HERE = "TaskStateError: this task has ended on this instance before and is never started again"
-_HEALTH_EVENTS: Mapping[str, HealthStatus] = {
-    "health_status: healthy": "HEALTHY",
-    "health_status: unhealthy": "UNHEALTHY",
-}
 
 
 class TaskEngine:
@@ -87,8 +83,8 @@ class TaskEngine:
         self._checkpoint, self._contents, self._lost_checkpoint = open_checkpoint(
             config.data_dir, now, now - TOMBSTONES_KEPT_S
         )
-        self._tombstones = dict(self._contents.tombstones)
-        self._owner = hashlib.sha256(os.fsencode(config.data_dir.absolute())).hexdigest()[:16]
+        owner = hashlib.sha256(os.fsencode(config.data_dir.resolve())).hexdigest()[:16]
+        label = f"{OWNER_LABEL}={owner}"
         self._docker = Docker(
             registry,
             clock,
@@ -96,13 +92,13 @@ class TaskEngine:
             limits=_time_limits(config),
             pullers=config.image_pull_concurrency,
         )
-        self._stream = EventStream(self._docker, clock, f"{OWNER_LABEL}={self._owner}")
+        self._stream = EventStream(self._docker, clock, label)
         self._images = Images(self._docker, config.image_pull_behavior)
         self._runner = Runner(
             self._docker,
             self._images,
             RunnerSettings(
-                owner=self._owner,
+                owner=owner,
                 dynamic_ports=config.dynamic_host_port_range,
                 report_ipv6_bindings=not config.exclude_ipv6_port_binding,
             ),
@@ -113,7 +109,11 @@ class TaskEngine:
         self._book = TaskBook(self._checkpoint, self._runner.carry_out, self._task_ended)
         self._ledger = HostLedger(capacity)
         self._usage = Usage(max(1, capacity.cpu // CPU_UNITS_PER_CPU))
-        self._cgroups = CgroupReader()
+        self._sampler = Sampler(self._docker, clock, self._usage, self._running, config.metrics_interval_s)
+        self._observer = Observer(self._book, self._docker, self._stream, self._runner, clock, label)
+        self._janitor = Janitor(
+            self._book, self._docker, clock, config.task_cleanup_wait_s, dict(self._contents.tombstones)
+        )
         self._credentials: dict[str, dict[str, acs.IAMRoleCredentials]] = {}
         self._docker_version: str | None = None
 
@@ -122,23 +122,22 @@ class TaskEngine:
     async def start(self) -> None:
         """Wait for the Docker engine, take up what was going on, and settle what happened meanwhile."""
         await self._connect()
-        self._stream.start()
-        while not isinstance(await self._stream.next(), StreamOpened):
-            pass  # it tries again by itself
+        await self._observer.open()
         tasks = self._contents.tasks
         if self._lost_checkpoint:
-            tasks = await self._adopt()
+            tasks = adopt(await self._observer.find_all(), self._config.container_stop_timeout_s)
+            log.warning("tasks_adopted", tasks=len(tasks))
         for stored in tasks:
             self._book.add(TaskRecord(stored.definition, stored.plan, stored.state))
-        await self._reconcile(look_at_all=True)
+        await self._observer.compare(look_at_all=True)
         self._resume()
         log.info("engine_started", tasks=len(self._book), docker=self._docker_version)
 
     async def run(self) -> None:
         """React to the Docker engine for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_events(), name="engine events")
-            group.create_task(self._take_samples(), name="container statistics")
+            group.create_task(self._observer.follow(), name="engine events")
+            group.create_task(self._sampler.run(), name="container statistics")
             group.create_task(self._keep_house(), name="engine housekeeping")
 
     async def stop(self) -> None:
@@ -164,7 +163,7 @@ class TaskEngine:
         it.
         """
         for record in self._book:
-            self._mind(record)
+            self._janitor.mind(record)
             if record.state.known is Status.STOPPED:
                 continue
             if any(c.known is not Status.NONE for c in record.state.containers):
@@ -316,7 +315,7 @@ class TaskEngine:
         if known is not None:
             self._keep_payload_credentials(task)
             return None, self._book.apply(known, StopRequested(at=now)) if stop else self._book.write(known)
-        if arn in self._tombstones:
+        if self._janitor.has_ended(arn):
             return None, self._add_ended(task, _ENDED_HERE)
         try:
             plan = plan_task(task, self._config.container_stop_timeout_s, self._token)
@@ -371,7 +370,7 @@ class TaskEngine:
     def _task_ended(self, record: TaskRecord) -> None:
         self._credentials.pop(record.plan.arn, None)
         self._ledger.release(record.plan.arn)
-        self._mind(record)
+        self._janitor.mind(record)
         self._admit()
 
     async def _on_disk(self, written: "set[asyncio.Future[None]]") -> None:
@@ -379,80 +378,6 @@ class TaskEngine:
             await asyncio.wait(written)
         for future in written:
             future.result()
-
-    # --- what the engine tells ------------------------------------------------------------------------------
-
-    async def _follow_events(self) -> None:
-        while True:
-            notice = await self._stream.next()
-            match notice:
-                case DockerEvent():
-                    self._hear(notice)
-                case StreamOpened():
-                    log.info("engine_events_reopened")
-                    self._runner.spawn(self._reconcile(look_at_all=False), "reconcile")
-                case StreamLost():
-                    log.warning("engine_events_lost", reason=notice.reason)
-
-    def _hear(self, event: DockerEvent) -> None:
-        found = self._book.by_docker_name(event.name)
-        if found is None:
-            return
-        record, name = found
-        state = record.state.containers[record.plan.index(name)]
-        if event.action in _HEALTH_EVENTS:
-            health = _HEALTH_EVENTS[event.action]
-            self._apply(record, HealthChanged(at=self._clock.now(), container=name, health=health))
-        elif event.action in ("die", "stop", "destroy"):
-            if state.known is not Status.STOPPED:
-                self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
-        elif event.action in ("start", "restart") and Status.RUNNING not in (state.known, state.applied):
-            # Our own starts are answered by the call itself.
-            self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
-
-    async def _reconcile(self, *, look_at_all: bool) -> None:
-        """Compare every container with the engine's list, and look at those that differ.
-
-        One call for all of them; a container that is not on the list has vanished, if it ever was there.
-        """
-        try:
-            listed = await self._docker.list_containers(f"{OWNER_LABEL}={self._owner}")
-        except EngineError as error:
-            log.warning("reconcile_failed", reason=error.reason)
-            return
-        there = {entry.name: entry.state for entry in listed}
-        for record in self._book:
-            for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
-                seen = there.pop(plan.docker_name, None)
-                if state.known is Status.STOPPED and seen != "RUNNING":
-                    continue
-                expected = "RUNNING" if state.known is Status.RUNNING else "CREATED"
-                absent = seen is None and state.known < Status.CREATED
-                if not absent and (look_at_all or seen != expected):
-                    await self._runner.look(record, plan.name)
-        for name in there:
-            log.warning("container_unknown", container=name, note="it carries our label and is left alone")
-
-    async def _adopt(self) -> tuple[StoredTask, ...]:
-        found: list[ContainerInspection] = []
-        for entry in await self._docker.list_containers(f"{OWNER_LABEL}={self._owner}"):
-            try:
-                found.append(await self._docker.inspect(entry.name))
-            except NoSuchContainerError:
-                continue  # it went away in between
-        adopted = adopt(found, self._config.container_stop_timeout_s)
-        log.warning("tasks_adopted", tasks=len(adopted), containers=len(found))
-        return adopted
-
-    # --- statistics -----------------------------------------------------------------------------------------
-
-    async def _take_samples(self) -> None:
-        while True:
-            running = self._running()
-            taken = [(each, await self._sample(each)) for each in running]
-            self._usage.add((each, sample) for each, sample in taken if sample is not None)
-            self._cgroups.keep_only({each.docker_id for each in running})
-            await asyncio.sleep(self._config.metrics_interval_s)
 
     def _running(self) -> tuple[Running, ...]:
         return tuple(
@@ -467,60 +392,15 @@ class TaskEngine:
             if state.known is Status.RUNNING and state.docker_id is not None
         )
 
-    async def _sample(self, container: Running) -> Sample | None:
-        sample = self._cgroups.read(container, self._clock.monotonic())
-        if sample is not None:
-            return sample
-        try:
-            figures = await self._docker.stats(container.docker_id)
-            return sample_from_engine(figures, self._clock.monotonic())
-        except (EngineError, KeyError) as error:
-            log.debug("no_statistics", container=container.name, task=container.task_arn, reason=str(error))
-            return None
-
-    # --- housekeeping ---------------------------------------------------------------------------------------
-
-    def _mind(self, record: TaskRecord) -> None:
-        """Set when what a stopped task left behind is removed; a wall clock that jumped never hastens it."""
-        if record.state.known is Status.STOPPED and record.removal_due is None:
-            passed = max(0.0, self._clock.now() - (record.state.stopped_at or self._clock.now()))
-            left = max(0.0, self._config.task_cleanup_wait_s - passed)
-            record.removal_due = self._clock.monotonic() + left
-
     async def _keep_house(self) -> None:
         period = min(_HOUSEKEEPING_S, max(1.0, self._config.task_cleanup_wait_s / 2))
-        next_look = self._clock.monotonic() + _RECONCILE_S
+        next_comparison = self._clock.monotonic() + _COMPARE_S
         while True:
             await asyncio.sleep(period)
-            for record in self._book:
-                due = record.removal_due
-                if due is not None and due <= self._clock.monotonic() and _fully_reported(record):
-                    await self._remove(record)
-            if self._clock.monotonic() >= next_look:
-                await self._reconcile(look_at_all=False)
-                next_look = self._clock.monotonic() + _RECONCILE_S
-
-    async def _remove(self, record: TaskRecord) -> None:
-        """Remove a stopped task's containers and volumes, then forget it. What fails is tried again next
-        time.
-        """
-        try:
-            for container in record.plan.containers:
-                await self._docker.remove(container.docker_name)
-            for volume in record.plan.volumes:
-                if volume.task_scoped:
-                    await self._docker.remove_volume(volume.source)
-        except EngineError as error:
-            log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
-            return
-        ended_at = record.state.stopped_at or self._clock.now()
-        self._tombstones[record.plan.arn] = ended_at
-        self._book.remove(record, ended_at)
-        log.info("task_removed", task=record.plan.arn)
-
-
-def _fully_reported(record: TaskRecord) -> bool:
-    return record.state.sent is Sent.STOPPED
+            await self._janitor.clean_up()
+            if self._clock.monotonic() >= next_comparison:
+                await self._observer.compare()
+                next_comparison = self._clock.monotonic() + _COMPARE_S
 
 
 def _time_limits(config: AgentConfig) -> TimeLimits:

@@ -27,6 +27,7 @@ from agent.engine.container_body import (
 )
 from agent.engine.docker import Docker
 from agent.engine.errors import (
+    CannotStartContainerError,
     ContainerNameTakenError,
     DockerTimeoutError,
     EngineError,
@@ -234,6 +235,11 @@ class Runner:
         except DockerTimeoutError as error:
             reason = f"{error.name}: Could not transition to started; {error}"
             return StartFailed(at=self._clock.now(), container=container, reason=reason, may_run=True)
+        except CannotStartContainerError:
+            seen = await self._observe(record, container)
+            if isinstance(seen, Vanished) or seen.inspection.state != "RUNNING":
+                raise
+            return seen  # the engine's error notwithstanding
         except EngineUnavailableError as error:
             return StartFailed(at=self._clock.now(), container=container, reason=error.reason, may_run=True)
         at = self._clock.now()

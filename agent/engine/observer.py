@@ -1,0 +1,109 @@
+"""What the Docker engine tells, brought to the tasks that it concerns.
+
+Events are heard as they come; whatever they may have missed is found by comparing the engine's list of
+containers with what is known, at every (re)opening of the stream and every few minutes.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+
+from agent.engine.book import TaskBook
+from agent.engine.docker import Docker
+from agent.engine.errors import EngineError, NoSuchContainerError
+from agent.engine.events import EventStream
+from agent.engine.records import ContainerInspection, DockerEvent, HealthStatus, StreamLost, StreamOpened
+from agent.engine.runner import Runner
+from agent.engine.states import HealthChanged, Status
+from agent.protocol.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_HEALTH_EVENTS: Mapping[str, HealthStatus] = {
+    "health_status: healthy": "HEALTHY",
+    "health_status: unhealthy": "UNHEALTHY",
+}
+
+
+class Observer:
+    """Listens to the engine and compares."""
+
+    def __init__(
+        self, book: TaskBook, docker: Docker, stream: EventStream, runner: Runner, clock: Clock, label: str
+    ) -> None:
+        """``label`` is what this agent's containers carry and no others."""
+        self._book = book
+        self._docker = docker
+        self._stream = stream
+        self._runner = runner
+        self._clock = clock
+        self._label = label
+
+    async def open(self) -> None:
+        """Begin to listen. From its return on, no event is lost."""
+        self._stream.start()
+        while not isinstance(notice := await self._stream.next(), StreamOpened):
+            log.warning("engine_events_not_open", notice=repr(notice))
+
+    async def follow(self) -> None:
+        """React to what happens, for ever."""
+        while True:
+            notice = await self._stream.next()
+            match notice:
+                case DockerEvent():
+                    self._hear(notice)
+                case StreamOpened():
+                    log.info("engine_events_reopened")
+                    self._runner.spawn(self.compare(), "compare with the engine")
+                case StreamLost():
+                    log.warning("engine_events_lost", reason=notice.reason)
+
+    def _hear(self, event: DockerEvent) -> None:
+        found = self._book.by_docker_name(event.name)
+        if found is None:
+            return
+        record, name = found
+        state = record.state.containers[record.plan.index(name)]
+        if event.action in _HEALTH_EVENTS:
+            health = _HEALTH_EVENTS[event.action]
+            self._book.apply(record, HealthChanged(at=self._clock.now(), container=name, health=health))
+            return
+        ended = event.action in ("die", "stop", "destroy") and state.known is not Status.STOPPED
+        # Our own starts are answered by the call itself.
+        begun = event.action in ("start", "restart") and Status.RUNNING not in (state.known, state.applied)
+        if ended or begun:
+            self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
+
+    async def compare(self, *, look_at_all: bool = False) -> None:
+        """Compare every container with the engine's list, and look at those that differ.
+
+        A container that was made and is not on the list has vanished. One that carries our label and is
+        not known is left alone.
+        """
+        try:
+            listed = await self._docker.list_containers(self._label)
+        except EngineError as error:
+            log.warning("comparison_failed", reason=error.reason)
+            return
+        there = {entry.name: entry.state for entry in listed}
+        for record in self._book:
+            for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
+                seen = there.pop(plan.docker_name, None)
+                if state.known is Status.STOPPED and seen != "RUNNING":
+                    continue
+                expected = "RUNNING" if state.known is Status.RUNNING else "CREATED"
+                not_made_yet = seen is None and state.known < Status.CREATED
+                if not not_made_yet and (look_at_all or seen != expected):
+                    await self._runner.look(record, plan.name)
+        for name in there:
+            log.warning("container_unknown", container=name)
+
+    async def find_all(self) -> tuple[ContainerInspection, ...]:
+        """Every container that carries our label. Raises ``EngineError``."""
+        found: list[ContainerInspection] = []
+        for entry in await self._docker.list_containers(self._label):
+            try:
+                found.append(await self._docker.inspect(entry.name))
+            except NoSuchContainerError:
+                continue  # it went away in between
+        return tuple(found)
