@@ -79,14 +79,16 @@ def balance(keep: list[TaskView], replaced: list[TaskView], budget: Budget, plac
 
     healthy_kept = sum(task.healthy for task in keep)
     spare = max(0, healthy_kept + sum(task.healthy for task in replaced) - minimum)
-    one_for_one = max(0, healthy_kept + len(replaced) - desired)
+    missing = wanted - started
+    stops = never_ran
     if _stops_would_help(wanted, possible, attempt, budget.launches, places):
-        stops = never_ran + _first_to_go(replaced, wanted - started, spare)
+        stops += _first_to_go(replaced, missing, spare)
     else:
-        stops = never_ran + _first_to_go(replaced, one_for_one, spare)
-        # An instance that drains is to become empty, whether or not that makes room for anything.
-        rest = [task for task in replaced if task.displaced and task not in stops]
-        stops += _first_to_go(rest, wanted - started, spare - sum(task.healthy for task in stops))
+        stops += _first_to_go(replaced, max(0, healthy_kept + len(replaced) - desired), spare)
+        if started < attempt:
+            # No stop makes room elsewhere, but an instance that drains is to become empty all the same.
+            rest = [task for task in replaced if task.displaced and task not in stops]
+            stops += _first_to_go(rest, missing, spare - sum(task.healthy for task in stops))
     stops += _first_to_go(keep, len(keep) - desired, len(keep))
     return Balance(
         starts=places.instances,

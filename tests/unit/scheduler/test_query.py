@@ -204,8 +204,8 @@ def test_only_expressions_on_groups_ask_for_groups() -> None:
 
 _WORDS = [
     "attribute:stack", "agentConnected", "runningTasksCount", "task:group", "registeredAt", "==", "!=", "in",
-    "!in", "=~", "exists", "not", "and", "or", "&&", "||", "(", ")", "[", "]", ",", "prod", "'pr od'", "3", "(a|b)*",
-    "!",
+    "!in", "=~", "exists", "not", "and", "or", "&&", "||", "(", ")", "[", "]", ",", "prod", "'pr od'", "3",
+    "x", "(a|b)*", "!",
 ]  # fmt: skip
 
 

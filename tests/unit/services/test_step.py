@@ -230,6 +230,23 @@ def test_no_task_is_stopped_for_room_that_its_end_would_not_make() -> None:
     assert "is missing an attribute required by your task." in decision.announcements[0].text
 
 
+def test_an_instance_that_drains_is_emptied_within_the_budget_though_there_is_no_other() -> None:
+    world = World(service=service(4, 50, 200), primary=deployment(1), room=100)
+    for _ in range(4):
+        world.add("ecs-svc/1", displaced=True)
+    decision = step(world.view, lambda count: Places((), explain([])))
+    assert len(decision.stops) == 2
+
+
+def test_an_instance_that_drains_keeps_its_tasks_while_replacements_are_held_back() -> None:
+    world = World(
+        service=service(4, 0, 200), primary=replace(deployment(1), launch_round=5), room=100, hold_s=60.0
+    )
+    for _ in range(4):
+        world.add("ecs-svc/1", displaced=True)
+    assert not world.turn().stops
+
+
 def test_a_placement_failure_is_announced_once_for_each_reason() -> None:
     world = World(service=service(2), primary=deployment(1), room=1)
     decision = world.turn()
