@@ -98,7 +98,9 @@ class Conversation:
             log.warning("payload_incomplete", message_id=payload.message_id)
             return NOTHING
         # A controller with another store may give new work; only its view of what already runs is refused.
-        await self._refusal()
+        # Its numbers count for nothing then: they could make manifests of the followed store look stale.
+        if await self._refusal() is None:
+            self._mark.note(payload.seq_num)
         # Acknowledged only when it is durable here. Tasks that cannot be run are reported STOPPED with the
         # reason, which is an answer too: sending them again would change nothing.
         rejected = await self._engine.accept(payload.tasks)
@@ -107,7 +109,6 @@ class Conversation:
                 "task_rejected", task=task.task_arn, reason=task.reason, message_id=payload.message_id
             )
         log.info("payload_accepted", message_id=payload.message_id, tasks=len(payload.tasks))
-        self._mark.note(payload.seq_num)
         return (self._ack(payload), *acs_rules.credential_acks(payload.message_id, payload.tasks))
 
     async def _on_manifest(self, manifest: acs.TaskManifestMessage) -> Replies:

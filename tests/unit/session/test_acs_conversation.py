@@ -200,6 +200,17 @@ async def test_another_store_may_give_work_but_its_manifests_are_refused_while_t
     assert talk.identity.current.store_uuid == MINE
 
 
+async def test_the_numbers_of_another_store_make_no_manifest_of_ours_stale(tmp_path: Path) -> None:
+    talk = Talk(tmp_path, known("mine"))
+    await talk.hello(MINE)
+    talk.reconnect()
+    await talk.hello(OTHER)
+    await talk.say(payload(acs.Task(arn="theirs"), seq_num=9 << 32))
+    talk.reconnect()
+    await talk.hello(MINE, epoch=2)
+    assert await talk.say(manifest(2 << 32, "mine")) == [ack("m1")]
+
+
 async def test_another_store_is_followed_as_soon_as_nothing_of_the_old_one_runs(tmp_path: Path) -> None:
     talk = Talk(tmp_path, known("mine"))
     await talk.hello(MINE, epoch=9)
