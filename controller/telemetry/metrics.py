@@ -158,6 +158,10 @@ class ControllerMetrics:
         self._registry.register(StateCounts(state))
         ProcessCollector(registry=self._registry)
 
+    def register(self, collector: Collector) -> None:
+        """Have another part's figures among the metrics."""
+        self._registry.register(collector)
+
     def exposition(self) -> bytes:
         """Everything in Prometheus's text format."""
         return generate_latest(self._registry)
