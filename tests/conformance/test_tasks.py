@@ -88,7 +88,7 @@ def test_unknown_tasks_are_failures_in_full(ecs: Any, cluster: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"cluster": "nowhere"}, "ClusterNotFoundException", "Cluster not found."),
+        ({"cluster": "never-made"}, "ClusterNotFoundException", "Cluster not found."),
         ({"taskDefinition": "nothing"}, "ClientException", "TaskDefinition not found."),
         ({"count": 0}, "InvalidParameterException", "count should be between 1 and 10."),
         (
