@@ -25,7 +25,7 @@ from controller.state.store.interface import StoreCorrupt, StoreError, StoreInUs
 log = structlog.get_logger(__name__)
 
 ROOT_KEY_VARIABLES = ("HOMEPORT_ROOT_ACCESS_KEY_ID", "HOMEPORT_ROOT_SECRET_ACCESS_KEY")
-START_FAILURES = (CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError, ValueError)
+START_FAILURES = (CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError)
 """What keeps a controller from starting and needs no stack trace: the message says it all."""
 
 

@@ -25,16 +25,17 @@ from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
-from controller.bootstrap import listen, open_store, prepare_data_dir, seed
+from controller.bootstrap import listen, open_keyring, open_store, prepare_data_dir, seed
 from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
-from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.keyring import ClientProfile, write_client_profile
 from controller.services.loop import ServiceLoop
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
 from controller.telemetry.metrics import ControllerMetrics
+from controller.telemetry.utilisation import ServiceUtilisation
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ async def serve(
     """Run a controller until `stop` is set.
 
     Raises:
-        CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError, ValueError: it cannot start.
+        CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError: it cannot start.
         RootTaskFailed: a part failed that it cannot work without.
     """
     prepare_data_dir(config.data_dir)
@@ -73,7 +74,7 @@ async def _serve_state(
     stop: asyncio.Event,
 ) -> None:
     system_random = random.SystemRandom()
-    keyring = Keyring.open(config.data_dir, create=True)
+    keyring = open_keyring(config.data_dir)
     root_key = seed(state, config, keyring, system_random, chosen_key)
     await state.flusher.flush_once()
     endpoint = _local_endpoint(listening)
@@ -83,6 +84,7 @@ async def _serve_state(
     ids = IdSource(system_random)
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
     gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
+    metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
     front_door = FrontDoor(
         state=state,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.api.access_keys import KeyPair, ensure_root_key
 from controller.config import ControllerConfig
-from controller.keyring import Keyring
+from controller.keyring import KEY_FILE, KeyFileDamaged, Keyring, WrongKey
 from controller.state.changes import Cause
 from controller.state.entities import Cluster
 from controller.state.kernel import State
@@ -50,6 +50,19 @@ def open_store(config: ControllerConfig) -> SqliteStore:
     return SqliteStore(config.data_dir / STORE_FILE, account=config.account, region=config.region)
 
 
+def open_keyring(data_dir: Path) -> Keyring:
+    """The keyring of the data directory, made at the first start.
+
+    Raises:
+        CannotStart: its file is damaged.
+        OSError: it cannot be read or made.
+    """
+    try:
+        return Keyring.open(data_dir, create=True)
+    except KeyFileDamaged as error:
+        raise CannotStart(str(error)) from error
+
+
 def listen(config: ControllerConfig) -> socket.socket:
     """A socket that listens where the settings say.
 
@@ -82,10 +95,18 @@ def seed(
 ) -> KeyPair:
     """Make what the first start makes: the clusters and the administrator key, which is returned.
 
-    A cluster that was deleted stays deleted. Raises `WrongKey` as `ensure_root_key` does.
+    A cluster that was deleted stays deleted.
+
+    Raises:
+        CannotStart: the key file is not the one that the store's secrets were encrypted with.
     """
-    with state.transaction(Cause(kind="start")) as transaction:
-        for name in dict.fromkeys(("default", config.cluster)):
-            if transaction.get(Cluster, name) is None:
-                transaction.put(Cluster(name=name, created_at=transaction.now), "made at the start")
-        return ensure_root_key(transaction, keyring, source, chosen)
+    try:
+        with state.transaction(Cause(kind="start")) as transaction:
+            for name in dict.fromkeys(("default", config.cluster)):
+                if transaction.get(Cluster, name) is None:
+                    transaction.put(Cluster(name=name, created_at=transaction.now), "made at the start")
+            return ensure_root_key(transaction, keyring, source, chosen)
+    except WrongKey as error:
+        raise CannotStart(
+            f"{config.data_dir / KEY_FILE} is not the key file of this store: put the right one back"
+        ) from error

@@ -113,7 +113,7 @@ async def test_an_unknown_task_definition_is_a_client_error(api: Api, revisions:
         resolve_task_definition(api.context(), value, for_launch=False)
 
 
-@pytest.mark.parametrize("value", ["web:x", "web:-1", "web:1:2", "web:²"])
+@pytest.mark.parametrize("value", ["web:x", "web:-1", "web:1:2", "web:²", "web:" + "9" * 5000])
 async def test_a_revision_is_a_number(api: Api, revisions: None, value: str) -> None:
     with pytest.raises(InvalidParameterException, match="Invalid revision number"):
         resolve_task_definition(api.context(), value)

@@ -91,6 +91,7 @@ async def test_the_ec2_instance_id_is_taken_from_the_identity_document(api: Api)
         {"totalResources": resources(1024, -5)},
         {"totalResources": [*resources(1024, 100), {"name": "PORTS", "stringSetValue": ["70000"]}]},
         {"totalResources": [*resources(1024, 100), {"name": "PORTS_UDP", "stringSetValue": ["x"]}]},
+        {"totalResources": [*resources(1024, 100), {"name": "PORTS", "stringSetValue": ["1" * 5000]}]},
         {"instanceIdentityDocument": "{"},
     ],
 )
