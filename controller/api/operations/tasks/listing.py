@@ -24,8 +24,10 @@ def list_tasks(context: RequestContext, request: Document) -> Document:
     if "startedBy" in request and (others := [name for name in _EXCLUDED_BY_STARTED_BY if name in request]):
         raise InvalidParameterException(f"startedBy cannot be combined with the filter {others[0]}.")
     candidates, filters = _select(context, cluster, request)
+    for passes in filters:
+        candidates = filter(passes, candidates)
     ids, token = page(
-        (task.id for task in candidates if all(passes(task) for passes in filters)),
+        (task.id for task in candidates),
         request.get("nextToken"),
         request.get("maxResults"),
         default=PAGE_SIZE,
@@ -47,17 +49,19 @@ def _select(
     # Only tasks that should run are sure to be in the narrow indexes; ended ones have left them.
     narrow = desired == "RUNNING"
     candidates = read.select(TASKS_BY_CLUSTER, (cluster.name, desired)).values()
-    filters: list[Filter] = [lambda task: task.desired_status == desired]
+    filters: list[Filter] = []
     if "serviceName" in request:
         service = _service(context, cluster, request["serviceName"])
         filters.append(lambda task: task.service == service)
         if narrow:
             candidates = read.select(LIVE_TASKS_OF_SERVICE, service_key(cluster.name, service)).values()
+            filters.append(_equals("desired_status", desired))
     if "containerInstance" in request:
         instance = instance_id(context, cluster, request["containerInstance"])
         filters.append(lambda task: task.instance == instance)
         if narrow:
             candidates = read.select(TASKS_ON_INSTANCE, instance_key(cluster.name, instance)).values()
+            filters.append(_equals("desired_status", desired))
     for member, field in (("family", "family"), ("startedBy", "started_by"), ("launchType", "launch_type")):
         if member in request:
             filters.append(_equals(field, request[member]))
