@@ -25,7 +25,7 @@ class Ages:
         """Seconds since `since`, the wall time at which something happened to `subject`; never negative."""
         now = self._clock.monotonic()
         key = (subject, since)
-        start = self._known.get(key)
+        start = self._asked.get(key, self._known.get(key))
         if start is None:
             start = now - max(0.0, self._clock.now() - since)
         self._asked[key] = start

@@ -39,6 +39,8 @@ REPEAT_EVENT_AFTER_S = 6 * 3600.0
 """Seconds for which an event is not repeated while its cause lasts, as on ECS."""
 RETRY_AFTER_S = 1.0
 LONGEST_RETRY_S = 60.0
+MOST_FAILURES = 10
+"""Failures of a service's step that are told apart; the delay has long stopped growing by then."""
 PACE = 4.0
 """A step that took t seconds is not repeated for the next 4 t: very large services take at most a fifth of
 the controller's time."""
@@ -157,19 +159,19 @@ class ServiceLoop:
         try:
             self._step(key, memory)
         except (StoreUnavailable, TooManyPendingWrites) as error:
-            self._retry(key, memory)
+            # Not this service's fault: it goes on as soon as the store does.
+            self._retry(key, RETRY_AFTER_S)
             log.warning("service_step_postponed", service=key, reason=str(error) or type(error).__name__)
         except Exception:
-            self._retry(key, memory)
+            self._retry(key, min(LONGEST_RETRY_S, RETRY_AFTER_S * 2**memory.failures))
+            memory.failures = min(memory.failures + 1, MOST_FAILURES)
             log.exception("service_step_failed", service=key, failures=memory.failures)
         else:
             memory.failures = 0
             ended = self._clock.monotonic()
             self._agenda.hold(key, ended + PACE * (ended - started))
 
-    def _retry(self, key: str, memory: _Memory) -> None:
-        delay = min(LONGEST_RETRY_S, RETRY_AFTER_S * 2**memory.failures)
-        memory.failures = min(memory.failures + 1, 10)
+    def _retry(self, key: str, delay: float) -> None:
         until = self._clock.monotonic() + delay
         self._agenda.hold(key, until)
         self._agenda.mark_at(key, until)

@@ -148,6 +148,13 @@ class World:
                 found.append(lambda task_id=task.id: self._change(task_id, healthy=True))  # type: ignore[misc]
         return found
 
+    def _befall(self, task_id: str) -> None:
+        task = self.tasks[task_id]
+        if task.has_run or task.stopping:
+            self._end(task_id)
+        else:
+            self.fail_to_start(task_id)
+
     def _end(self, task_id: str) -> None:
         del self.tasks[task_id]
 
@@ -171,12 +178,18 @@ class World:
             )
         )
 
-    def run(self, random: Random, most_turns: int = 400) -> bool:
-        """Let steps and the world take turns until neither moves; tells whether the service got there."""
+    def run(self, random: Random, mishaps: int = 0, most_turns: int = 400) -> bool:
+        """Let steps and the world take turns until neither moves; tells whether the service got there.
+
+        So many `mishaps` befall its tasks on the way: a start fails, or a task dies.
+        """
         for _ in range(most_turns):
+            if mishaps and self.tasks and random.random() < 0.5:
+                mishaps -= 1
+                self._befall(random.choice(sorted(self.tasks)))
             decision = self.turn()
             moves = self.moves()
-            if not moves and not decision.starts and not decision.stops:
+            if not (moves or decision.starts or decision.stops or decision.wake_after_s is not None):
                 self.turn()
                 return self.is_finished
             for move in random.sample(

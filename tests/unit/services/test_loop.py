@@ -14,7 +14,9 @@ from controller.services import events
 from controller.services.loop import REPEAT_EVENT_AFTER_S
 from controller.services.retire import KEEP_ENDED_S, TURN_INTERVAL_S
 from controller.state.entities import Attribute, Cluster, ContainerInstance, Task, instance_key, task_key
+from controller.state.flusher import StoreUnavailable
 from controller.state.lifecycle import set_disposition
+from controller.state.store.interface import FlushBatch, StoreError
 from tests.support.clock import FakeClock
 from tests.unit.services.conftest import SERVICE, Controller, definition
 
@@ -404,3 +406,30 @@ async def test_ended_tasks_stay_for_what_is_left_of_their_hour_after_a_restart(
     assert controller.state.read().get(Task, task.key) is None
     assert SERVICE in controller.state.read().all(type(controller.service))
     assert controller.state.read().get(Cluster, "default")
+
+
+async def test_a_step_that_the_store_refuses_is_made_once_the_store_is_back(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await controller.add_instance("a1")
+    await controller.create_service(1, definition())
+    (task,) = controller.live
+    write = controller.state.flusher._write
+    broken = True
+
+    def refuse(batch: FlushBatch) -> None:
+        if broken:
+            raise StoreError("disk is full")
+        write(batch)
+
+    monkeypatch.setattr(controller.state.flusher, "_write", refuse)
+    await controller.report(task, "RUNNING")
+    await asyncio.sleep(2)
+    with pytest.raises(StoreUnavailable):
+        await controller.report(task, "STOPPED")
+    await asyncio.sleep(40)
+    broken = False
+    await asyncio.sleep(2)
+    await controller.report(task, "STOPPED")
+    assert len(controller.live) == 1
+    assert controller.live[0].id != task.id
