@@ -38,6 +38,8 @@ class EngineFacts(msgspec.Struct, frozen=True, gc=False):
     api_version: tuple[int, int] = (0, 0)
     logging_drivers: tuple[str, ...] = ()
     volume_plugins: tuple[str, ...] = ()
+    security_options: tuple[str, ...] = ()
+    """Such as ``name=apparmor``."""
 
 
 def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
@@ -50,6 +52,7 @@ def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineF
         api_version=_api_version(version.get("ApiVersion") or ""),
         logging_drivers=tuple(plugins.get("Log") or ()),
         volume_plugins=tuple(plugins.get("Volume") or ()),
+        security_options=tuple(info.get("SecurityOptions") or ()),
     )
 
 
@@ -78,6 +81,7 @@ def built_in_attributes(
         for major, minor in REMOTE_API_VERSIONS
         if (major, minor) <= engine.api_version
     ]
+    names += [f"{LEGACY}{name}" for name in ("apparmor", "selinux") if _offers(engine, name)]
     names += [f"{LEGACY}logging-driver.{driver}" for driver in logging_drivers(config, engine)]
     if engine.api_version >= HEALTH_CHECK_API and not config.disable_docker_health_check:
         names.append(f"{CAPABILITY}container-health-check")
@@ -91,6 +95,10 @@ def built_in_attributes(
     }
     capabilities_once = (Attribute(name) for name in dict.fromkeys(names))
     return (*capabilities_once, *(Attribute(name, value) for name, value in values.items()))
+
+
+def _offers(engine: EngineFacts, security_option: str) -> bool:
+    return any(option.split(",")[0] == f"name={security_option}" for option in engine.security_options)
 
 
 def logging_drivers(config: AgentConfig, engine: EngineFacts) -> tuple[str, ...]:

@@ -18,9 +18,6 @@ log = structlog.get_logger(__name__)
 
 Replies: TypeAlias = Sequence[msgspec.Struct]
 NOTHING: Replies = ()
-HEARTBEATS_MISSED = 3
-UNANNOUNCED_PATIENCE_S = 60.0
-"""How long a controller that announces no interval may be silent; ECS's own speaks every 20 to 60 s."""
 
 
 class ManifestMark:

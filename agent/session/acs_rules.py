@@ -8,6 +8,16 @@ from agent.protocol import acs
 from agent.protocol.extensions import HelloMessage, TaskInventoryEntry, TaskInventoryMessage
 
 ROLE_TYPES = ("TaskApplication", "TaskExecution")
+HEARTBEATS_MISSED = 3
+UNANNOUNCED_PATIENCE_S = 60.0
+"""How long a controller that announces no interval may be silent; ECS's own speaks every 20 to 60 s."""
+
+
+def patience_s(heartbeat_interval_ms: int) -> float:
+    """How long a connection may be silent before it counts as dead: three of the announced intervals."""
+    if heartbeat_interval_ms <= 0:
+        return UNANNOUNCED_PATIENCE_S
+    return HEARTBEATS_MISSED * heartbeat_interval_ms / 1000
 
 
 def inventory(tasks: Iterable[KnownTask]) -> TaskInventoryMessage:

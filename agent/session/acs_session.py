@@ -20,12 +20,10 @@ from agent.protocol.extensions import (
     HelloMessage,
 )
 from agent.session.acs_conversation import (
-    HEARTBEATS_MISSED,
-    UNANNOUNCED_PATIENCE_S,
     Conversation,
     ManifestMark,
 )
-from agent.session.acs_rules import inventory
+from agent.session.acs_rules import UNANNOUNCED_PATIENCE_S, inventory, patience_s
 from agent.session.api import ControlPlaneClient, read_error
 from agent.session.discovery import Discovery
 from agent.session.engine_port import EnginePort
@@ -46,7 +44,6 @@ BACKLOG = 64
 _NOT_KNOWN = frozenset(
     {
         "ClientException",
-        "InactiveInstanceException",
         "InvalidClusterException",
         "InvalidInstanceException",
         "InvalidParameterException",
@@ -84,7 +81,6 @@ class AcsSession:
         self._random = random
         self._mark = ManifestMark(identity.current.manifest_mark)
         self._send_credentials = True
-        self._refused_after_registering = False
         self._socket: Websocket | None = None
         self._patience_s = UNANNOUNCED_PATIENCE_S
 
@@ -124,7 +120,6 @@ class AcsSession:
             raise
         log.info("acs_connected", container_instance_arn=arn)
         self._send_credentials = False
-        self._refused_after_registering = False
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
         self._client.metrics.connections.labels("acs").inc()
@@ -159,20 +154,17 @@ class AcsSession:
     async def _on_refusal(self, arn: str, refusal: UpgradeRefused) -> None:
         """Register again when the controller does not know this container instance, or knows it as inactive.
 
-        The known ARN is tried first, for a controller that lost its memory takes it back. If that does not
-        help, the instance was deregistered on purpose, and the machine joins as a new one.
+        A controller that has never heard of the ARN, or has forgotten it, takes it back. An instance that was
+        deregistered stays so, and the machine joins as a new one; the tasks that it runs stay with the agent.
         """
-        code, message = read_error(refusal.body, refusal.headers)
-        log.warning("upgrade_refused", status=refusal.status, code=code, message=message)
         self._client.server_time.observe(refusal.headers)
         self._discovery.doubt(arn)
-        if code not in _NOT_KNOWN:
-            return
-        if self._refused_after_registering and code == "InactiveInstanceException":
+        code, message = read_error(refusal.body, refusal.headers)
+        log.warning("upgrade_refused", status=refusal.status, code=code, message=message)
+        if code == "InactiveInstanceException":
             await self._registration.register_as_new()
-        else:
+        elif code in _NOT_KNOWN:
             await self._registration.register()
-        self._refused_after_registering = True
 
     async def _converse(self, socket: Websocket) -> None:
         await socket.send(encode(inventory(self._engine.known_tasks())))
@@ -201,7 +193,7 @@ class AcsSession:
                 await socket.send(encode(acs.HeartbeatAckRequest(message_id=message.message_id)))
                 continue
             if isinstance(message, HelloMessage):
-                self._patience_s = HEARTBEATS_MISSED * message.heartbeat_interval_ms / 1000
+                self._patience_s = patience_s(message.heartbeat_interval_ms)
             await backlog.put(message)
 
     async def _handle_backlog(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:

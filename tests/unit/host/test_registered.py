@@ -101,6 +101,12 @@ def test_the_place_and_kind_of_the_machine_are_values() -> None:
     assert attributes(AWS_DEFAULT_REGION="eu-west-1")["ecs.availability-zone"] == "eu-west-1a"
 
 
+def test_security_modules_are_advertised_where_the_engine_has_them() -> None:
+    engine = EngineFacts("20", (1, 41), security_options=("name=apparmor", "name=seccomp,profile=default"))
+    assert "com.amazonaws.ecs.capability.apparmor" in attributes(engine)
+    assert "com.amazonaws.ecs.capability.selinux" not in attributes(engine)
+
+
 def test_what_is_disabled_is_not_advertised() -> None:
     found = attributes(ECS_DISABLE_PRIVILEGED="true", ECS_DISABLE_DOCKER_HEALTH_CHECK="true")
     assert "com.amazonaws.ecs.capability.privileged-container" not in found

@@ -12,7 +12,7 @@ from agent.protocol import acs
 from agent.protocol.envelope import UnknownMessage
 from agent.protocol.extensions import HelloMessage
 from agent.session.acs_conversation import Conversation, ManifestMark
-from agent.session.acs_rules import inventory
+from agent.session.acs_rules import inventory, patience_s
 from agent.session.websocket import ConnectionEnded
 from tests.unit.session.fakes import CLUSTER_ARN, INSTANCE_ARN, FakeEngine, known
 
@@ -296,3 +296,8 @@ def test_the_inventory_lists_every_task_with_what_was_acknowledged_of_it() -> No
         ("b", "STOPPED", "RUNNING"),
     ]
     assert (listed[0].family, listed[0].version, listed[0].started_at) == ("web", "3", 1.5)
+
+
+def test_a_connection_may_miss_three_heartbeats_or_a_minute_where_no_interval_is_announced() -> None:
+    assert patience_s(3000) == 9.0
+    assert patience_s(0) == patience_s(-1) == 60.0
