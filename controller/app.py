@@ -31,6 +31,7 @@ from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, write_client_profile
 from controller.services.loop import ServiceLoop
+from controller.services.retire import TaskRetirement
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
@@ -56,7 +57,7 @@ async def serve(
     lock = DataDirectoryLock(config.data_dir)
     try:
         with listen(config) as listening:
-            state = await open_state(open_store(config), clock)
+            state = await open_state(open_store(config, clock.now()), clock)
             try:
                 await _serve_state(state, config, clock, chosen_key, listening, stop)
             finally:
@@ -86,6 +87,7 @@ async def _serve_state(
     gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
+    retirement = TaskRetirement(state, clock)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
@@ -116,6 +118,7 @@ async def _serve_state(
     supervisor = Supervisor(_note_failure)
     supervisor.spawn("flush", state.run())
     supervisor.spawn("history", state.history.run())
+    supervisor.spawn("retirement", retirement.run())
     supervisor.spawn("services", services.run())
     await server.start()
     supervisor.spawn("http", server.run())
