@@ -18,7 +18,7 @@ from agent.protocol.supervision import Supervisor
 from controller.api.access_keys import KeyPair
 from controller.api.authentication import Authenticator
 from controller.api.context import IdSource
-from controller.api.dispatch import ecs_service, homeport_service
+from controller.api.dispatch import Service, ecs_service, homeport_service
 from controller.api.front_door import FrontDoor
 from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
@@ -29,13 +29,14 @@ from controller.bootstrap import listen, open_keyring, open_store, prepare_data_
 from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
-from controller.keyring import ClientProfile, write_client_profile
+from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.services.loop import ServiceLoop
 from controller.services.retire import TaskRetirement
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
 from controller.telemetry.metrics import ControllerMetrics
+from controller.telemetry.utilisation import ServiceUtilisation
 from controller.telemetry.utilisation import ServiceUtilisation
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,7 @@ async def _serve_state(
     stop: asyncio.Event,
 ) -> None:
     system_random = random.SystemRandom()
+    ids = IdSource(system_random)
     keyring = open_keyring(config.data_dir)
     root_key = seed(state, config, keyring, system_random, chosen_key)
     await state.flusher.flush_once()
@@ -82,7 +84,6 @@ async def _serve_state(
     write_client_profile(config.data_dir, keyring, _profile(state, endpoint, root_key))
 
     metrics = ControllerMetrics(state)
-    ids = IdSource(system_random)
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
     gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
@@ -91,13 +92,7 @@ async def _serve_state(
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
-        services={
-            service.signing_name: service
-            for service in (
-                ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
-                homeport_service(HomeportOperations(keyring, system_random).typed()),
-            )
-        },
+        services=_api_services(keyring, system_random),
         config=config,
         clock=clock,
         ids=ids,
@@ -105,15 +100,12 @@ async def _serve_state(
         metrics=metrics.api,
     )
     monitoring = Monitoring(state, metrics, ensure_metrics_token(config.data_dir))
-    server = HttpServer(
-        listening,
-        [
-            web.post("/", front_door.handle),
-            *(web.get(path, handler) for path, handler in gateway.routes()),
-            *monitoring.routes(),
-        ],
-        config.max_body_bytes,
-    )
+    routes = [
+        web.post("/", front_door.handle),
+        *(web.get(path, handler) for path, handler in gateway.routes()),
+        *monitoring.routes(),
+    ]
+    server = HttpServer(listening, routes, config.max_body_bytes)
 
     supervisor = Supervisor(_note_failure)
     supervisor.spawn("flush", state.run())
@@ -128,6 +120,15 @@ async def _serve_state(
     async with _exit_timer(stop, config.shutdown_timeout_s):
         await supervisor.run_until(stop)
     log.info("controller_stopped")
+
+
+def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]:
+    """What the front door offers, by signing name."""
+    services = (
+        ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
+        homeport_service(HomeportOperations(keyring, source).typed()),
+    )
+    return {service.signing_name: service for service in services}
 
 
 def _note_failure(name: str, error: BaseException) -> None:
