@@ -37,7 +37,6 @@ from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
 from controller.telemetry.metrics import ControllerMetrics
 from controller.telemetry.utilisation import ServiceUtilisation
-from controller.telemetry.utilisation import ServiceUtilisation
 
 log = structlog.get_logger(__name__)
 
