@@ -40,14 +40,29 @@ def prepare_data_dir(data_dir: Path) -> None:
         ) from error
 
 
-def open_store(config: ControllerConfig) -> SqliteStore:
-    """The store that the settings name. Raises as the store does, and `CannotStart`."""
+EPOCHS_BEGIN = 1_700_000_000
+"""Wall time, in epoch seconds, from which the first epoch of a new store is counted."""
+
+
+def open_store(config: ControllerConfig, now: float) -> SqliteStore:
+    """The store that the settings name. Raises as the store does, and `CannotStart`.
+
+    A store that is made at `now` begins with an epoch above all of any store made before it (each start of a
+    controller takes one, and no controller starts every second). Agents remember the highest number that they
+    have heard and ignore manifests below it, whichever store they come from: an unmodified agent would
+    otherwise never again take one from a controller that lost its data directory.
+    """
     if config.database_url is not None:
         raise CannotStart(
             "this version keeps its store in the data directory only: leave --database-url and "
             "HOMEPORT_DATABASE_URL out"
         )
-    return SqliteStore(config.data_dir / STORE_FILE, account=config.account, region=config.region)
+    return SqliteStore(
+        config.data_dir / STORE_FILE,
+        account=config.account,
+        region=config.region,
+        first_epoch=max(0, int(now) - EPOCHS_BEGIN),
+    )
 
 
 def open_keyring(data_dir: Path) -> Keyring:

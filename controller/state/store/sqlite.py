@@ -118,9 +118,10 @@ _WRITE_HISTORY = text(
 class SqliteStore:
     """A store in one SQLite file. Implements `controller.state.store.interface.Store`."""
 
-    def __init__(self, path: Path, *, account: str, region: str) -> None:
-        """Open or make the file. `account` and `region` are written into a new store; an existing one keeps
-        its own.
+    def __init__(self, path: Path, *, account: str, region: str, first_epoch: int = 0) -> None:
+        """Open or make the file.
+
+        `account`, `region` and `first_epoch` are written into a new store; an existing one keeps its own.
 
         Raises:
             StoreError: the file cannot be opened or written.
@@ -135,7 +136,7 @@ class SqliteStore:
         self._reader = _engine(path, "BEGIN")
         with self._writing() as connection:
             _METADATA.create_all(connection)
-            self._create_meta(connection, account, region)
+            self._create_meta(connection, account, region, first_epoch)
 
     def take_over(self) -> Meta:
         """Raise the epoch; see `Store.take_over`."""
@@ -214,7 +215,7 @@ class SqliteStore:
         self._writer.dispose()
         self._reader.dispose()
 
-    def _create_meta(self, connection: Connection, account: str, region: str) -> None:
+    def _create_meta(self, connection: Connection, account: str, region: str, first_epoch: int) -> None:
         if connection.execute(select(func.count()).select_from(META)).scalar_one():
             version = _meta(connection).schema_version
             if version > SCHEMA_VERSION:
@@ -228,7 +229,7 @@ class SqliteStore:
                 id=1,
                 schema_version=SCHEMA_VERSION,
                 store_uuid=str(uuid.uuid4()),
-                epoch=0,
+                epoch=first_epoch,
                 restore_epoch=0,
                 seq=0,
                 account=account,

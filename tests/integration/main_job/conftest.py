@@ -21,7 +21,7 @@ def homeport(
     busybox_image: str,
     cluster_name: str,
 ) -> Iterator[Homeport]:
-    """Controller and agent, connected; the containers, volumes and networks they made are removed at the end."""
+    """Controller and agent, connected; whatever they made in the engine is removed at the end."""
     installation = Homeport(tmp_path, processes, docker_client, busybox_image, cluster_name)
     installation.start()
     yield installation

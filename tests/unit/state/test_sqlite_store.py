@@ -39,6 +39,14 @@ def test_a_store_keeps_its_identity_and_raises_its_epoch(store_path: Path) -> No
     assert second.epoch == first.epoch + 1
 
 
+def test_a_new_store_begins_with_the_epoch_it_is_given_and_an_old_one_keeps_its_own(store_path: Path) -> None:
+    epochs = []
+    for first_epoch in (95_000_000, 96_000_000):
+        with closing(SqliteStore(store_path, account="0", region="r", first_epoch=first_epoch)) as store:
+            epochs.append(store.take_over().epoch)
+    assert epochs == [95_000_001, 95_000_002]
+
+
 def test_a_flush_under_a_lost_epoch_writes_nothing(store_path: Path) -> None:
     batch = FlushBatch(5, [StoredRecord("cluster", "default", 5, "[1,{}]")], [])
     with closing(open_store(store_path)) as old, closing(open_store(store_path)) as new:
