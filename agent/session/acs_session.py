@@ -19,10 +19,7 @@ from agent.protocol.extensions import (
     GoodbyeMessage,
     HelloMessage,
 )
-from agent.session.acs_conversation import (
-    Conversation,
-    ManifestMark,
-)
+from agent.session.acs_conversation import Conversation, ManifestMark
 from agent.session.acs_rules import UNANNOUNCED_PATIENCE_S, inventory, patience_s
 from agent.session.api import ControlPlaneClient, read_error
 from agent.session.discovery import Discovery
@@ -30,12 +27,11 @@ from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
 from agent.session.reconnect import ConnectionExpired, expire, stay_connected
 from agent.session.registration import Registration
-from agent.session.urls import BadEndpoint, websocket_url
+from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
 
 log = structlog.get_logger(__name__)
 
-AGENT_HASH = "homeport"
 WIRE_VERSION = "2"
 """ECS's ``protocolVersion``: the controller may drop an agent that does not acknowledge heartbeats."""
 BACKLOG = 64
@@ -111,7 +107,7 @@ class AcsSession:
             raise BadEndpoint("the controller names no endpoint")
         url = websocket_url(endpoint, self._parameters(arn))
         try:
-            socket = await Websocket.open(self._client.http, url, self._client.sign("GET", url, {}, b""))
+            socket = await self._client.open_websocket(url)
         except UpgradeRefused as refusal:
             await self._on_refusal(arn, refusal)
             raise
@@ -157,7 +153,6 @@ class AcsSession:
         A controller that has never heard of the ARN, or has forgotten it, takes it back. An instance that was
         deregistered stays so, and the machine joins as a new one; the tasks that it runs stay with the agent.
         """
-        self._client.server_time.observe(refusal.headers)
         self._discovery.doubt(arn)
         code, message = read_error(refusal.body, refusal.headers)
         log.warning("upgrade_refused", status=refusal.status, code=code, message=message)

@@ -14,7 +14,7 @@ from agent.protocol.clock import Clock
 from agent.protocol.signing import Credentials, sign
 from agent.session.metrics import SessionMetrics
 from agent.session.server_time import ServerTime
-from agent.session.websocket import UpgradeResponse
+from agent.session.websocket import UpgradeRefused, UpgradeResponse, Websocket
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class ControlPlaneClient:
         self._url = url.rstrip("/") + "/"
         self._region = region
         self._credentials = credentials
-        self.server_time = server_time
+        self._server_time = server_time
         self._clock = clock
         self.metrics = metrics
         self._http: aiohttp.ClientSession | None = None
@@ -83,8 +83,7 @@ class ControlPlaneClient:
             await self._http.close()
 
     @property
-    def http(self) -> aiohttp.ClientSession:
-        """The pool, for the websockets."""
+    def _pool(self) -> aiohttp.ClientSession:
         if self._http is None:
             raise RuntimeError("the client is used outside its context")
         return self._http
@@ -99,8 +98,17 @@ class ControlPlaneClient:
             credentials=self._credentials,
             service=SIGNING_NAME,
             region=self._region,
-            now=self.server_time.now(),
+            now=self._server_time.now(),
         )
+
+    async def open_websocket(self, url: str) -> Websocket:
+        """Open a signed websocket. Raises ``UpgradeRefused`` or ``ConnectionEnded``."""
+        try:
+            return await Websocket.open(self._pool, url, self.sign("GET", url, {}, b""))
+        except UpgradeRefused as refusal:
+            # A refusal may come from a clock that is off; the next attempt is signed with the right time.
+            self._server_time.observe(refusal.headers)
+            raise
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Call one operation and return its answer. Raises ``ApiError`` or ``Unreachable``.
@@ -133,12 +141,12 @@ class ControlPlaneClient:
         }
         headers |= self.sign("POST", self._url, headers, body)
         try:
-            async with self.http.post(URL(self._url, encoded=True), data=body, headers=headers) as response:
+            async with self._pool.post(URL(self._url, encoded=True), data=body, headers=headers) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"{operation}: {type(error).__name__}: {error}") from error
-        if self.server_time.observe(response.headers):
-            log.warning("clock_differs_from_controller", skew_s=round(self.server_time.skew_s, 1))
+        if self._server_time.observe(response.headers):
+            log.warning("clock_differs_from_controller", skew_s=round(self._server_time.skew_s, 1))
             if response.status != 200 and not clock_is_right:
                 raise _SignedAtTheWrongTime(operation, "", "", response.status)
         if response.status == 200:

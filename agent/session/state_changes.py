@@ -67,32 +67,50 @@ class StateChangeSubmitter:
         """Submit the states of one task until nothing about it is unsent."""
         backoff = Backoff(self._random)
         try:
-            while (change := self._changes.peek(task_arn)) is not None:
-                if await self._submit(task_arn, change):
-                    self._metrics.submitted.inc()
-                    backoff.reset()
-                else:
-                    self._metrics.retried.inc()
-                    await asyncio.sleep(backoff.next_wait_s())
+            while self._changes.peek(task_arn) is not None:
+                await self._submit_newest(task_arn, backoff)
         finally:
             # No await may stand between the last peek and this: news in between would be missed.
             self._under_way.remove(task_arn)
 
-    async def _submit(self, task_arn: str, waiting: TaskChange) -> bool:
-        """Submit the newest state of a task once a slot is free. False if it has to be tried again."""
+    async def _submit_newest(self, task_arn: str, backoff: Backoff) -> None:
+        """Submit what is newest about a task as soon as a slot is free; wait after a failure."""
         async with self._slots:
-            change = self._changes.peek(task_arn) or waiting
-            request = task_state_change_request(self._cluster, change, exclude_ipv6=self._exclude_ipv6)
-            try:
-                await self._client.call("SubmitTaskStateChange", request)
-            except Unreachable as error:
-                log.warning("state_change_not_sent", task=task_arn, status=change.status, error=str(error))
-                return False
-            except ApiError as error:
-                if error.code != DROPPED_BY:
-                    log.warning("state_change_refused", task=task_arn, status=change.status, error=str(error))
-                    return False
-                log.warning("state_change_dropped", task=task_arn, status=change.status, error=str(error))
+            change = self._changes.peek(task_arn)
+            if change is None:
+                return
+            failure = await self._submit(change)
+            if isinstance(failure, Unreachable):
+                # With the slot still taken: no other report would get through either.
+                await self._wait_after(failure, change, backoff)
+                return
+        if failure is None:
+            self._metrics.submitted.inc()
+            log.info("state_change_sent", task=task_arn, status=change.status)
+        elif failure.code == DROPPED_BY:
+            log.warning("state_change_dropped", task=task_arn, status=change.status, error=str(failure))
+        else:
+            await self._wait_after(failure, change, backoff)
+            return
         await self._changes.mark_sent(task_arn, change)
-        log.info("state_change_sent", task=task_arn, status=change.status)
-        return True
+        backoff.reset()
+
+    async def _submit(self, change: TaskChange) -> ApiError | Unreachable | None:
+        request = task_state_change_request(self._cluster, change, exclude_ipv6=self._exclude_ipv6)
+        try:
+            await self._client.call("SubmitTaskStateChange", request)
+        except (ApiError, Unreachable) as failure:
+            return failure
+        return None
+
+    async def _wait_after(self, failure: Exception, change: TaskChange, backoff: Backoff) -> None:
+        self._metrics.retried.inc()
+        wait_s = backoff.next_wait_s()
+        log.warning(
+            "state_change_not_taken",
+            task=change.task_arn,
+            status=change.status,
+            error=str(failure),
+            retry_in_s=round(wait_s, 2),
+        )
+        await asyncio.sleep(wait_s)

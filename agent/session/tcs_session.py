@@ -14,14 +14,13 @@ from agent.identity import IdentityFile
 from agent.protocol.clock import Clock
 from agent.protocol.envelope import MalformedFrame, decode_tcs, encode, join_signed_frame
 from agent.protocol.signing import host_of
-from agent.session.acs_session import AGENT_HASH
 from agent.session.api import ControlPlaneClient, read_error
 from agent.session.discovery import Discovery
 from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
 from agent.session.reconnect import ConnectionExpired, expire, stay_connected
 from agent.session.telemetry import Window, health_messages, metrics_messages, status_message
-from agent.session.urls import BadEndpoint, websocket_url
+from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
 
 log = structlog.get_logger(__name__)
@@ -110,9 +109,8 @@ class TelemetrySession:
             raise BadEndpoint("the controller names no telemetry endpoint")
         url = websocket_url(endpoint, self._parameters(arn))
         try:
-            socket = await Websocket.open(self._client.http, url, self._client.sign("GET", url, {}, b""))
+            socket = await self._client.open_websocket(url)
         except UpgradeRefused as refusal:
-            self._client.server_time.observe(refusal.headers)
             code, message = read_error(refusal.body, refusal.headers)
             log.warning("telemetry_refused", status=refusal.status, code=code, message=message)
             raise

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from urllib.parse import quote_plus, urlsplit
 
+AGENT_HASH = "homeport"
+"""Where amazon-ecs-agent puts the hash of its commit: it tells a controller's people which agent this is."""
+
 
 class BadEndpoint(ValueError):
     """An endpoint that no websocket can be opened to."""

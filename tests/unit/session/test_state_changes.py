@@ -19,6 +19,7 @@ from agent.session.backoff import LIMIT_S
 from agent.session.metrics import SessionMetrics
 from agent.session.state_change_requests import cut, task_state_change_request
 from agent.session.state_changes import IN_FLIGHT_LIMIT, StateChangeSubmitter
+from tests.support.clock import FakeLoop
 from tests.unit.session.fakes import FakeApi, FakeChanges
 
 pytestmark = pytest.mark.fake_loop
@@ -129,6 +130,19 @@ async def test_ten_submissions_at_most_are_in_flight_and_one_for_each_task() -> 
     assert api.most_in_flight == IN_FLIGHT_LIMIT
     assert [status for task, status in submitted(api) if task == "t0"] == ["RUNNING", "STOPPED"]
     assert len(api.calls) == 36
+
+
+async def test_many_waiting_reports_do_not_storm_a_controller_that_is_away(fake_loop: FakeLoop) -> None:
+    api, changes = FakeApi(Unreachable("down")), FakeChanges()
+    async with submitting(api, changes):
+        for number in range(200):
+            changes.make(f"t{number}")
+        await asyncio.sleep(600)
+        attempts_per_second = len(api.calls) / 600
+        assert attempts_per_second < 2 * IN_FLIGHT_LIMIT / LIMIT_S * 1.5
+        api.answers = [{}]
+        await asyncio.sleep(LIMIT_S)
+        assert changes.unsent() == (), "all are sent within one wait after the controller is back"
 
 
 async def test_a_retry_carries_what_is_newest_by_then() -> None:
