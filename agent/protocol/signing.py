@@ -216,6 +216,7 @@ def verify(
         raise SignatureExpired(claim.signed_at, now)
 
 
+@lru_cache(maxsize=1024)
 def _epoch_seconds(amz_date: str) -> float:
     return float(calendar.timegm(time.strptime(amz_date, "%Y%m%dT%H%M%SZ")))
 
