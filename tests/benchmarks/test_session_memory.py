@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
-import os
 import resource
 import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from controller.gateway import gateway as gateway_module
 from tests.benchmarks.report import say
-from tests.integration.gateway.harness import World, eventually, running_world
+from tests.integration.gateway.harness import World, eventually, open_connection, running_world
 from tests.unit.gateway.samples import instance
 
 SESSIONS = 1_000
@@ -25,24 +22,6 @@ OPEN_FILES = 4 * SESSIONS
 
 MAXIMUM_BYTES = {"acs": 32_000, "tcs": 25_000}
 """Bytes a connection may cost: 5,000 agents with both must fit in a third of a controller of 1 GiB."""
-
-
-def open_connection(world: World, url: str) -> socket.socket:
-    """Upgrade a plain socket: what stays open costs this process next to nothing on the agent's side."""
-    parts = urlsplit(url)
-    connection = socket.create_connection(("127.0.0.1", world.port), timeout=30)
-    headers = world.signed(url) | {
-        "Host": parts.netloc,
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    connection.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\n{lines}\r\n".encode())
-    answer = connection.recv(4096)
-    assert answer.startswith(b"HTTP/1.1 101"), answer
-    return connection
 
 
 def open_connections(world: World, url: Callable[[int], str]) -> list[socket.socket]:

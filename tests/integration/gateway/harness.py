@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import random
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import aiohttp
 import msgspec
@@ -198,6 +201,24 @@ async def connected(world: World, url: str, **signature: Any) -> AsyncIterator[A
         ) as websocket,
     ):
         yield Agent(world, url, websocket)
+
+
+def open_connection(world: World, url: str) -> socket.socket:
+    """An agent that never reads: a plain, upgraded socket. To be called in a thread."""
+    parts = urlsplit(url)
+    connection = socket.create_connection(("127.0.0.1", world.port), timeout=30)
+    headers = world.signed(url) | {
+        "Host": parts.netloc,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    connection.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\n{lines}\r\n".encode())
+    answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 101"), answer
+    return connection
 
 
 async def refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import aiohttp
@@ -12,10 +12,13 @@ import pytest
 from agent.protocol import acs, extensions
 from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryMessage
 from controller.gateway import gateway as gateway_module
+from controller.gateway import socket as socket_module
+from controller.gateway.reconciler import Reconciler
 from controller.gateway.socket import MAX_FRAME_BYTES
 from controller.state.entities import ContainerInstance, InstanceConnection
-from tests.integration.gateway.harness import World, connected, eventually, refused
-from tests.unit.gateway.samples import arn, instance, task
+from controller.state.flusher import StoreUnavailable
+from tests.integration.gateway.harness import World, connected, eventually, open_connection, refused
+from tests.unit.gateway.samples import arn, container, definition, instance, task
 from tests.unit.gateway.test_fullsync import entry
 
 OURS = {extensions.PROTOCOL_PARAMETER: "1", "machineId": "m1", "bootId": "b1"}
@@ -267,6 +270,51 @@ async def test_a_goodbye_of_the_host_disconnects_at_once(world: World) -> None:
         await eventually(lambda: is_connected(world))
         await agent.say(GoodbyeMessage(expect="HOST_DOWN"))
         await eventually(lambda: not is_connected(world))
+
+
+async def test_an_agent_that_does_not_read_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_module, "SEND_TIMEOUT_S", 0.2)
+    bulk = {"environment": [{"name": "BULK", "value": "x" * 60_000}]}
+    await world.put(definition(container(**bulk)), *(task(n) for n in range(1, 501)))
+    connection_ = await asyncio.to_thread(open_connection, world, world.acs_url())
+    with closing(connection_):
+        await eventually(lambda: connection(world) is not None)
+        await eventually(lambda: not world.gateway._acs)
+
+
+async def test_a_fault_of_ours_ends_one_session_and_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    await world.put(instance(2))
+    async with (
+        connected(world, world.acs_url(1)) as other,
+        connected(world, world.acs_url(2, **OURS)) as agent,
+    ):
+        monkeypatch.setattr(Reconciler, "inventory", fail)
+        await agent.say(TaskInventoryMessage())
+        assert await agent.closed() == 1008
+        await world.put(task())
+        assert len((await other.receive(acs.PayloadMessage)).tasks) == 1
+
+
+async def test_what_cannot_be_booked_now_is_told_again_on_the_next_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise StoreUnavailable
+
+    async with connected(world, world.acs_url(**OURS)) as agent:
+        await agent.receive(HelloMessage)
+        monkeypatch.setattr(world.state.flusher, "admit", refuse)
+        await agent.say(TaskInventoryMessage(tasks=(entry(9),)))
+        assert await agent.closed() == 1013
+    monkeypatch.undo()
+    async with connected(world, world.acs_url(**OURS)) as agent:
+        await agent.say(TaskInventoryMessage(tasks=(entry(9),)))
+        await eventually(lambda: is_synchronised(world))
 
 
 async def test_a_frame_without_end_ends_the_connection_and_nothing_else(world: World) -> None:

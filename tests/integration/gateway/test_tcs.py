@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from agent.protocol import tcs
 from controller.gateway import tcs_session
 from controller.state.entities import InstanceConnection, Task
+from controller.state.flusher import StoreUnavailable
 from controller.telemetry.utilisation import ServiceUtilisation
 from tests.integration.gateway.harness import World, connected, refused
 from tests.unit.gateway.samples import arn, instance, task
@@ -69,6 +70,25 @@ async def test_health_that_is_known_is_not_written_again(world: World) -> None:
         found = world.state.read().get(Task, task().key)
         assert found is not None
         assert found.version == RUNNING.version + 1
+
+
+async def test_health_that_cannot_be_booked_is_not_acknowledged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise StoreUnavailable
+
+    await world.put(RUNNING)
+    async with connected(world, world.tcs_url()) as agent:
+        with monkeypatch.context() as failing:
+            failing.setattr(world.state.flusher, "admit", refuse)
+            await agent.say(health("HEALTHY"))
+            await agent.say(metrics())
+            await agent.receive(tcs.AckPublishMetric)
+        assert told_health(world) == "UNKNOWN"
+        await agent.say(health("HEALTHY"))
+        await agent.receive(tcs.AckPublishHealth)
+        assert told_health(world) == "HEALTHY"
 
 
 async def test_a_forged_frame_ends_the_connection(world: World) -> None:
