@@ -35,8 +35,8 @@ def launch_type_of(request: Document, cluster: Cluster) -> str:
         )
     if launch_type == "MANAGED_INSTANCES":
         raise InvalidParameterException(
-            "The launch type MANAGED_INSTANCES needs a capacity provider strategy. "
-            "Use EC2 or EXTERNAL for the container instances of this cluster."
+            "The launch type MANAGED_INSTANCES needs a capacity provider strategy. Use EC2 or EXTERNAL for "
+            "the container instances of this cluster."
         )
     refuse_capacity_providers(request)
     if launch_type is None and cluster.options.get("defaultCapacityProviderStrategy"):
@@ -116,8 +116,8 @@ def placement_of(definition: TaskDefinition, request: Document) -> tuple[Constra
     strategies = request.get("placementStrategy", ())
     if len(constraints) > MAX_PLACEMENT_CONSTRAINTS:
         raise InvalidParameterException(
-            f"The number of placement constraints is limited to {MAX_PLACEMENT_CONSTRAINTS}, "
-            "those of the task definition included."
+            f"The number of placement constraints is limited to {MAX_PLACEMENT_CONSTRAINTS}, those of the "
+            "task definition included."
         )
     if len(strategies) > MAX_PLACEMENT_STRATEGIES:
         raise InvalidParameterException(

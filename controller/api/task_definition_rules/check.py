@@ -59,6 +59,5 @@ def _check_memory_given(document: Document, container: Document) -> None:
     if "memory" not in document and "memory" not in container and "memoryReservation" not in container:
         raise ClientException(
             f"Invalid setting for container '{container['name']}'. At least one of 'memory' or "
-            "'memoryReservation' "
-            "must be specified."
+            "'memoryReservation' must be specified."
         )

@@ -55,8 +55,7 @@ def check_name_and_image(container: Document) -> None:
     if not NAME.fullmatch(container["name"]):
         raise ClientException(
             f"Invalid container name '{container['name']}'. Up to 255 letters (uppercase and lowercase), "
-            "numbers, "
-            "underscores, and hyphens are allowed."
+            "numbers, underscores, and hyphens are allowed."
         )
     if not container.get("image"):
         raise ClientException("Container.image should not be null or empty.")
@@ -86,8 +85,7 @@ def check_sizes(container: Document) -> None:
     if container.get("memory", container.get("memoryReservation", 0)) < container.get("memoryReservation", 0):
         raise ClientException(
             f"Invalid setting for container '{name}'. The hard limit 'memory' must not be lower than the "
-            "soft limit "
-            "'memoryReservation'."
+            "soft limit 'memoryReservation'."
         )
 
 
@@ -99,8 +97,8 @@ def check_health_check(container: Document) -> None:
     command = health_check["command"]
     if not command or command[0] not in ("CMD", "CMD-SHELL", "NONE"):
         raise ClientException(
-            f"Invalid health check for container '{container['name']}'. "
-            "The command must start with CMD or CMD-SHELL."
+            f"Invalid health check for container '{container['name']}'. The command must start with CMD or "
+            "CMD-SHELL."
         )
     if command[0] != "NONE" and len(command) < 2:
         raise ClientException(
@@ -110,8 +108,7 @@ def check_health_check(container: Document) -> None:
         if health_check.get(member, allowed.start) not in allowed:
             raise ClientException(
                 f"Invalid health check for container '{container['name']}'. '{member}' should be between "
-                f"{allowed.start} "
-                f"and {allowed.stop - 1}."
+                f"{allowed.start} and {allowed.stop - 1}."
             )
 
 
@@ -122,13 +119,13 @@ def check_restart_policy(container: Document) -> None:
         return
     if len(policy.get("ignoredExitCodes", ())) > MAX_IGNORED_EXIT_CODES:
         raise ClientException(
-            f"Invalid restart policy for container '{container['name']}'. "
-            f"At most {MAX_IGNORED_EXIT_CODES} exit codes can be ignored."
+            f"Invalid restart policy for container '{container['name']}'. At most {MAX_IGNORED_EXIT_CODES} "
+            "exit codes can be ignored."
         )
     if policy.get("restartAttemptPeriod", RESTART_PERIOD_S.start) not in RESTART_PERIOD_S:
         raise ClientException(
-            f"Invalid restart policy for container '{container['name']}'. "
-            "'restartAttemptPeriod' should be between 60 and 1800 seconds."
+            f"Invalid restart policy for container '{container['name']}'. 'restartAttemptPeriod' should be "
+            "between 60 and 1800 seconds."
         )
 
 
@@ -151,8 +148,8 @@ def check_ulimits(container: Document) -> None:
         seen.add(ulimit["name"])
         if ulimit["hardLimit"] != -1 and not 0 <= ulimit["softLimit"] <= ulimit["hardLimit"]:
             raise ClientException(
-                f"Invalid ulimit '{ulimit['name']}' for container '{container['name']}'. "
-                "The soft limit must be between 0 and the hard limit."
+                f"Invalid ulimit '{ulimit['name']}' for container '{container['name']}'. The soft limit "
+                "must be between 0 and the hard limit."
             )
 
 
@@ -209,8 +206,7 @@ def check_environment(container: Document) -> None:
         if secret["name"] in variables:
             raise ClientException(
                 "The secret name must be unique and not shared with any new or existing environment "
-                "variables set on the "
-                f"container, such as '{secret['name']}'."
+                f"variables set on the container, such as '{secret['name']}'."
             )
         variables.add(secret["name"])
     _check_environment_files(name, container.get("environmentFiles", []))
@@ -256,16 +252,18 @@ def check_logging(container: Document) -> None:
 
 
 def check_resource_requirements(container: Document) -> None:
-    """GPUs are counted, or all of them."""
+    """Whole GPUs, counted or all of them; nothing that no agent could give."""
     for requirement in container.get("resourceRequirements", ()):
         value = requirement.get("value", "")
-        if requirement["type"] != "GPU" or value == "ALL" or "sharingStrategy" in requirement:
-            continue
-        if not _COUNT.fullmatch(value):
+        if requirement["type"] == "NeuronDevice" or "sharingStrategy" in requirement:
+            raise ClientException(
+                f"Invalid resource requirement for container '{container['name']}'. Neuron devices and "
+                "shared GPUs are not available on this controller: request whole GPUs."
+            )
+        if requirement["type"] == "GPU" and value != "ALL" and not _COUNT.fullmatch(value):
             raise ClientException(
                 f"Invalid GPU resource requirement '{value}' for container '{container['name']}'. It "
-                "should be a number "
-                "above 0 or ALL."
+                "should be a number above 0 or ALL."
             )
 
 

@@ -42,14 +42,12 @@ def _check_condition(dependant: str, dependency: Document, target: Document) -> 
     if condition in ("COMPLETE", "SUCCESS") and target["essential"]:
         raise ClientException(
             f"Invalid dependsOn for container '{dependant}': the condition {condition} cannot be set on "
-            "the essential "
-            f"container '{target['name']}'."
+            f"the essential container '{target['name']}'."
         )
     if condition == "HEALTHY" and "healthCheck" not in target:
         raise ClientException(
             f"Invalid dependsOn for container '{dependant}': the condition HEALTHY requires that the "
-            "container "
-            f"'{target['name']}' has a health check."
+            f"container '{target['name']}' has a health check."
         )
 
 
@@ -95,6 +93,5 @@ def check_firelens(document: Document) -> None:
     if users and not routers:
         raise ClientException(
             "When a firelensConfiguration object is not specified, the logDriver awsfirelens cannot be "
-            "used: container "
-            f"'{users[0]}' uses it."
+            f"used: container '{users[0]}' uses it."
         )

@@ -29,8 +29,8 @@ def fargate_problems(document: Document) -> Iterator[str]:
     yield from _size_problems(document)
     if document.get("pidMode") == "host":
         yield (
-            "Tasks using the Fargate launch type do not support pidMode 'host'. "
-            "The supported value for pidMode is 'task'."
+            "Tasks using the Fargate launch type do not support pidMode 'host'. The supported value for "
+            "pidMode is 'task'."
         )
     if "ipcMode" in document:
         yield "Fargate compatible task definitions do not support ipcMode."
@@ -53,8 +53,8 @@ def _size_problems(document: Document) -> Iterator[str]:
         cpu, memory = int(document["cpu"]), int(document["memory"])
         if memory not in MEMORY_OF_CPU.get(cpu, ()):
             yield (
-                f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. "
-                "See the Amazon ECS documentation for the valid values."
+                f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the "
+                "Amazon ECS documentation for the valid values."
             )
 
 

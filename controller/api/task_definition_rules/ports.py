@@ -25,8 +25,8 @@ def check_ports(document: Document) -> None:
     for container in document["containerDefinitions"]:
         if container["portMappings"] and network_mode == "none":
             raise ClientException(
-                f"Port mappings are not supported when networkMode=none, but container '{container['name']}' "
-                "has some."
+                "Port mappings are not supported when networkMode=none, but container "
+                f"'{container['name']}' has some."
             )
         for mapping in container["portMappings"]:
             if "containerPortRange" in mapping:
@@ -79,8 +79,7 @@ def _check_within_container(container: Document) -> None:
         if protocols.setdefault(mapping["containerPort"], mapping["protocol"]) != mapping["protocol"]:
             raise ClientException(
                 "You can't expose the same container port for multiple protocols: container "
-                f"'{container['name']}' "
-                f"does so with port {mapping['containerPort']}."
+                f"'{container['name']}' does so with port {mapping['containerPort']}."
             )
     spans = sorted(
         (mapping["protocol"], *_span(mapping)) for mapping in mappings if "containerPortRange" in mapping
@@ -106,8 +105,7 @@ def _check_names(document: Document) -> None:
         if not _PORT_NAME.fullmatch(name):
             raise ClientException(
                 f"Invalid port mapping name '{name}' for container '{container}'. Up to 64 lowercase "
-                "letters, numbers, "
-                "underscores and hyphens are allowed, and it can't start with a hyphen."
+                "letters, numbers, underscores and hyphens are allowed, and it can't start with a hyphen."
             )
         if name in names:
             raise ClientException(
@@ -126,8 +124,7 @@ def _check_host_ports(document: Document, network_mode: str) -> None:
             kind = "container" if network_mode == "awsvpc" else "host"
             raise ClientException(
                 f"Duplicate {kind} port {host_port[0]}/{host_port[1]} in port mappings: container "
-                f"'{container}' and "
-                "another mapping of this task definition use it."
+                f"'{container}' and another mapping of this task definition use it."
             )
         taken.add(host_port)
 

@@ -33,8 +33,7 @@ def check_family(document: Document) -> None:
     if not NAME.fullmatch(document["family"]):
         raise ClientException(
             "Family contains invalid characters. It takes up to 255 letters (uppercase and lowercase), "
-            "numbers, "
-            "hyphens, and underscores."
+            "numbers, hyphens, and underscores."
         )
 
 
@@ -43,8 +42,8 @@ def check_document_size(document: Document) -> None:
     size = len(msgspec.json.encode(document))
     if size > MAX_DOCUMENT_BYTES:
         raise ClientException(
-            f"Actual length: '{size}'. Max allowed length is '{MAX_DOCUMENT_BYTES}' bytes: "
-            "the task definition exceeded maximum size."
+            f"Actual length: '{size}'. Max allowed length is '{MAX_DOCUMENT_BYTES}' bytes: the task "
+            "definition exceeded maximum size."
         )
 
 
@@ -74,8 +73,7 @@ def check_task_cpu(document: Document) -> None:
     if not SMALLEST_TASK_CPU <= task_cpu <= LARGEST_TASK_CPU:
         raise ClientException(
             f"Invalid 'cpu' setting for task. {task_cpu} is not between {SMALLEST_TASK_CPU} CPU units "
-            "(0.125 vCPUs) and "
-            f"{LARGEST_TASK_CPU} CPU units (192 vCPUs)."
+            f"(0.125 vCPUs) and {LARGEST_TASK_CPU} CPU units (192 vCPUs)."
         )
     total = sum(container["cpu"] for container in document["containerDefinitions"])
     if total > task_cpu:
@@ -95,8 +93,7 @@ def check_task_memory(document: Document) -> None:
             if container.get(member, 0) > task_memory:
                 raise ClientException(
                     f"Invalid '{member}' setting for container '{container['name']}'. {container[member]} "
-                    "MiB exceed the "
-                    f"task's {task_memory} MiB."
+                    f"MiB exceed the task's {task_memory} MiB."
                 )
     total = sum(
         container.get("memoryReservation") or container.get("memory") or 0
@@ -153,14 +150,14 @@ def _check_system_control(document: Document, container: str, parameter: str) ->
     if parameter.startswith("net."):
         if document.get("networkMode") == "host":
             raise ClientException(
-                f"Invalid system control '{parameter}' for container '{container}'. "
-                "Network parameters are not supported when networkMode=host."
+                f"Invalid system control '{parameter}' for container '{container}'. Network parameters are "
+                "not supported when networkMode=host."
             )
     elif _IPC_NAMESPACED.fullmatch(parameter):
         if document.get("ipcMode") == "host":
             raise ClientException(
-                f"Invalid system control '{parameter}' for container '{container}'. "
-                "IPC parameters are not supported when ipcMode=host."
+                f"Invalid system control '{parameter}' for container '{container}'. IPC parameters are not "
+                "supported when ipcMode=host."
             )
     else:
         raise ClientException(

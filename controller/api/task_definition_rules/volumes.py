@@ -25,8 +25,7 @@ def check_volumes(document: Document) -> None:
         if not NAME.fullmatch(name):
             raise ClientException(
                 f"Invalid volume name '{name}'. Up to 255 letters (uppercase and lowercase), numbers, "
-                "underscores, and "
-                "hyphens are allowed."
+                "underscores, and hyphens are allowed."
             )
         if name in names:
             raise ClientException(
@@ -82,8 +81,8 @@ def check_mount_points(document: Document) -> None:
             path = mount.get("containerPath")
             if not path:
                 raise ClientException(
-                    f"Invalid mount point for container '{container['name']}'. "
-                    "'containerPath' should not be null or empty."
+                    f"Invalid mount point for container '{container['name']}'. 'containerPath' should not "
+                    "be null or empty."
                 )
             if path in paths:
                 raise ClientException(f"Container '{container['name']}' mounts two volumes at '{path}'.")

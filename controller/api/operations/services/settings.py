@@ -39,8 +39,8 @@ def check_service_name(name: str) -> None:
         raise InvalidParameterException("Service name must not be blank.")
     if not _SERVICE_NAME.fullmatch(name):
         raise InvalidParameterException(
-            "Service name contains invalid characters. Up to 255 letters (uppercase and lowercase), numbers, "
-            "underscores, and hyphens are allowed."
+            "Service name contains invalid characters. Up to 255 letters (uppercase and lowercase), "
+            "numbers, underscores, and hyphens are allowed."
         )
 
 

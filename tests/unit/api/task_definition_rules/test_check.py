@@ -257,6 +257,14 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         definition(container(resourceRequirements=[{"type": "GPU", "value": "٣"}])),
         "Invalid GPU resource requirement",
     ),
+    "shared gpu": (
+        definition(container(resourceRequirements=[{"type": "GPU", "sharingStrategy": {}}])),
+        "request whole GPUs",
+    ),
+    "neuron device": (
+        definition(container(resourceRequirements=[{"type": "NeuronDevice", "value": "ALL"}])),
+        "request whole GPUs",
+    ),
     "firelens without a router": (definition(logged("awsfirelens")), "awsfirelens cannot be used"),
     "two routers": (
         two({"firelensConfiguration": {"type": "fluentbit"}}, {"firelensConfiguration": {"type": "fluentd"}}),
