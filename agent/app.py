@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -33,6 +33,7 @@ from agent.session.control_plane import ControlPlane
 from agent.session.metrics import SessionMetrics
 from agent.session.server_time import ServerTime
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 LOCK_NAME = "agent.lock"
@@ -72,11 +73,17 @@ async def run(config: AgentConfig) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, stop)
     async with AsyncExitStack() as parts:
         parts.callback(os.close, hold_data_dir(config.data_dir))
         await _run_parts(config, stop, parts)
     log.info("agent_ended")
+
+
+def _stop(stop: asyncio.Event) -> None:
+    log.info("agent_stops")
+    signal.alarm(ULTIMATE_EXIT_S)
+    stop.set()
 
 
 async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitStack) -> None:
@@ -87,9 +94,9 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
     engine = TaskEngine(config, capacity(resources), clock, registry)
     parts.push_async_callback(engine.stop)
-    if not await _finished_before(stop, engine.start()):
+    facts = await _unless(stop, _start_engine(engine))
+    if facts is None:
         return
-    facts = await _learn_engine_facts(engine)
     client = await parts.enter_async_context(
         ControlPlaneClient(
             config.controller_url,
@@ -145,28 +152,26 @@ def _local_servers(
 
 async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: asyncio.Event) -> None:
     await stop.wait()
-    signal.alarm(ULTIMATE_EXIT_S)
-    log.info("agent_stops")
     await control_plane.say_goodbye(host_goes_down=await going_down())
     ended.set()
 
 
-async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether ``work`` was finished before ``stop`` was set; it is ended otherwise."""
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of ``work``, or None if ``stop`` was set first; then ``work`` is ended."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
         finished = working.done()
-        for task in (working, stopping):
-            task.cancel()
+        working.cancel()
+        stopping.cancel()
         await asyncio.wait((working, stopping))
-    if finished:
-        working.result()
-    return finished
+    return working.result() if finished else None
 
 
-async def _learn_engine_facts(engine: TaskEngine) -> EngineFacts:
+async def _start_engine(engine: TaskEngine) -> EngineFacts:
+    """Start the engine and learn what Docker says of itself, for as long as that takes."""
+    await engine.start()
     while True:
         try:
             return engine_facts(*await engine.docker_facts())
