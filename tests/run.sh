@@ -17,8 +17,6 @@ become_root "$PWD/tests/run.sh" "$@"
 
 ENVIRONMENT=.venv
 AWS_ENVIRONMENT=.venv-aws
-# Benchmarks take minutes in full; here they only show that they work. HOMEPORT_BENCHMARK=full gives figures.
-export HOMEPORT_BENCHMARK=${HOMEPORT_BENCHMARK:-short}
 export HOMEPORT_TEST_AWS=$PWD/$AWS_ENVIRONMENT/bin/aws
 SCRATCH=$(mktemp -d)
 FAILED=()

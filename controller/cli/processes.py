@@ -63,9 +63,9 @@ def agent(**flags: Any) -> None:
 
     \b
     Example, on the controller's machine:
-      homeport agent-config > agent.env
+      homeport agent-config --endpoint http://controller.lan:8480 > agent.env
     and on the machine that joins:
-      set -a; . ./agent.env; homeport agent --controller http://controller.lan:8480
+      env $(cat agent.env) homeport agent --data-dir /var/lib/homeport/agent
     """
     command = agent_command({"--" + name.replace("_", "-"): value for name, value in flags.items()})
     os.execve(command[0], command, os.environ)

@@ -116,13 +116,14 @@ def _ports(task: Answer) -> str:
 
 
 def _reason(task: Answer) -> list[str]:
-    if not task.get("stoppedReason"):
+    stopped_reason = task.get("stoppedReason")
+    if not stopped_reason:
         return []
-    exits = [
-        f"{container['name']} exited with {container['exitCode']}"
-        if "exitCode" in container
-        else f"{container['name']}: {container['reason']}"
-        for container in task.get("containers", ())
-        if "exitCode" in container or container.get("reason")
-    ]
-    return ["; ".join([task["stoppedReason"], *exits])]
+    parts = [stopped_reason]
+    for container in task.get("containers", ()):
+        reason = container.get("reason", "")
+        if "exitCode" in container:
+            parts.append(f"{container['name']} exited with {container['exitCode']}")
+        elif reason and reason not in stopped_reason:
+            parts.append(f"{container['name']}: {reason}")
+    return ["; ".join(parts)]

@@ -103,6 +103,15 @@ def test_ps_with_all_tells_why_a_task_stopped(tasks: dict[str, list[dict[str, An
     assert "Essential container in task exited; web exited with 3" in output.splitlines()[2]
 
 
+def test_ps_says_once_what_task_and_container_both_say(tasks: dict[str, list[dict[str, Any]]]) -> None:
+    reason = "CannotPullContainerError: no such host"
+    containers = [{"name": "web", "reason": reason}, {"name": "side", "reason": "never started"}]
+    tasks["STOPPED"].append(task(1, stoppedReason=reason, containers=containers))
+    line = run("ps", "--all")[1].splitlines()[1]
+    assert line.endswith(f"{reason}; side: never started")
+    assert line.count(reason) == 1
+
+
 def test_ps_shows_quarantined_tasks_apart(
     stand_in: StandInController, tasks: dict[str, list[dict[str, Any]]]
 ) -> None:
