@@ -32,6 +32,11 @@ def render_instance(instance: ContainerInstance, read: Reader, include: Collecti
     }
     if instance.status_reason:
         document["statusReason"] = instance.status_reason
+    elif connection is not None and connection.clock_skew_s:
+        document["statusReason"] = (
+            f"The instance's clock is {connection.clock_skew_s:+.0f} s off: "
+            "the signatures of its agent are refused."
+        )
     if "CONTAINER_INSTANCE_HEALTH" in include:
         document["healthStatus"] = _health(connection)
     return document

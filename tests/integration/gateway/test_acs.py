@@ -11,6 +11,7 @@ import pytest
 
 from agent.protocol import acs, extensions
 from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryMessage
+from controller.api.render.instance import render_instance
 from controller.gateway import gateway as gateway_module
 from controller.gateway import socket as socket_module
 from controller.gateway.reconciler import Reconciler
@@ -125,6 +126,8 @@ async def test_a_stale_signature_is_refused_but_shows_life_and_skew(world: World
     assert not found.connected
     assert found.clock_skew_s == pytest.approx(-3600, abs=5)
     assert world.gateway.contacts.last_sign("default", instance().id) is not None
+    shown = render_instance(instance(), world.state.read(), ())
+    assert shown["statusReason"].startswith("The instance's clock is -36")
 
 
 async def test_a_forged_stale_signature_shows_nothing(world: World) -> None:
