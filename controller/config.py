@@ -57,7 +57,7 @@ class ControllerConfig:
     signature_tolerance_s: float = 300.0
     """Seconds that a signer's clock may be off, as AWS allows."""
 
-    max_requests_in_flight: int = 512
+    max_requests_in_flight: int = 1024
     """API requests handled at once; one more is told "Rate exceeded". Bounds what a burst can take."""
 
     max_body_bytes: int = 1024 * 1024

@@ -65,7 +65,7 @@ def list_container_instances(context: RequestContext, request: Document) -> Docu
             instance.id
             for instance in instances
             if (instance.status == status if status else instance.status != "INACTIVE")
-            and matches(expression, facts_of(context.read, instance))
+            and (expression is None or matches(expression, facts_of(context.read, instance)))
         ),
         request.get("nextToken"),
         request.get("maxResults"),
@@ -130,9 +130,11 @@ def deregister_container_instance(context: RequestContext, request: Document) ->
     return {"containerInstance": render_instance(instance, context.read, ())}
 
 
-def _filter(request: Document) -> Expression:
+def _filter(request: Document) -> Expression | None:
+    if not request.get("filter"):
+        return None
     try:
-        return parse(request.get("filter", ""))
+        return parse(request["filter"])
     except QuerySyntaxError as error:
         raise InvalidParameterException(f"Invalid filter: {error}") from None
 

@@ -31,7 +31,7 @@ from controller.api.service_model import ServiceModel
 from controller.config import ControllerConfig
 from controller.keyring import Keyring
 from controller.state.changes import Cause
-from controller.state.entities import AccessKey, Cluster, Document
+from controller.state.entities import AccessKey, Cluster, Document, QuarantinedTask
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
 from controller.state.opening import open_state
@@ -337,6 +337,41 @@ async def test_the_agent_key_of_a_cluster_is_made_once(door: Door) -> None:
     assert first.document["cluster"] == "edge"
     key = KeyPair(first.document["accessKeyId"], first.document["secretAccessKey"])
     assert (await door.call("DiscoverPollEndpoint", body, key=key)).status == 200
+
+
+async def test_quarantined_tasks_are_listed_page_by_page(door: Door) -> None:
+    with door.state.transaction(Cause(kind="start")) as transaction:
+        for number in range(3):
+            transaction.put(
+                QuarantinedTask(
+                    cluster="edge",
+                    instance="1" * 32,
+                    task_arn=f"arn:{number}",
+                    family="web",
+                    first_seen_at=5.0,
+                )
+            )
+    seen = []
+    body: dict[str, Any] = {"cluster": "edge", "maxResults": 2}
+    while True:
+        answer = (await door.call("HomeportV1.ListQuarantinedTasks", body, service="homeport")).document
+        seen += answer["quarantinedTasks"]
+        if "nextToken" not in answer:
+            break
+        body["nextToken"] = answer["nextToken"]
+    assert [task["taskArn"] for task in seen] == ["arn:0", "arn:1", "arn:2"]
+    assert seen[0] == {
+        "taskArn": "arn:0",
+        "containerInstanceArn": "arn:aws:ecs:us-east-1:000000000000:container-instance/edge/" + "1" * 32,
+        "family": "web",
+        "version": "",
+        "firstSeenAt": 5.0,
+    }
+
+
+async def test_our_own_operations_check_their_input(door: Door) -> None:
+    answer = await door.call("HomeportV1.ListQuarantinedTasks", {"maxResults": "x"}, service="homeport")
+    assert answer.error.startswith("400 SerializationException: Expected `int | null`")
 
 
 async def test_a_fault_in_a_handler_is_a_server_error_and_leaves_nothing_behind(
