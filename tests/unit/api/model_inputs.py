@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,15 +21,18 @@ NUMBERS = st.one_of(
 
 
 def inputs(operation: str, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Inputs of an operation; `fixed` members are always there, as given."""
+    """Inputs of an operation with all, or only a few, of its members; `fixed` ones are there as given."""
     shape = ecs_model().operation_model(operation).input_shape
-    return _value(shape).map(lambda request: {**request, **fixed})
+    few = st.sets(st.sampled_from(sorted(shape.members)), max_size=3).flatmap(
+        lambda names: _structure(shape, names | set(shape.required_members))
+    )
+    return (few | _value(shape)).map(lambda request: {**request, **fixed})
 
 
 def _value(shape: Any) -> st.SearchStrategy[Any]:
     match shape.type_name:
         case "structure":
-            return _structure(shape)
+            return _structure(shape, shape.members)
         case "list":
             return st.lists(_deferred(shape.member), max_size=2)
         case "map":
@@ -39,12 +43,14 @@ def _value(shape: Any) -> st.SearchStrategy[Any]:
             return st.booleans()
         case "integer" | "long":
             return NUMBERS
+        case "double" | "float":
+            return st.floats(allow_nan=False, allow_infinity=False)
         case kind:
             raise AssertionError(f"no inputs of type {kind}")
 
 
-def _structure(shape: Any) -> st.SearchStrategy[dict[str, Any]]:
-    members = {name: _deferred(member) for name, member in shape.members.items()}
+def _structure(shape: Any, names: Collection[str]) -> st.SearchStrategy[dict[str, Any]]:
+    members = {name: _deferred(shape.members[name]) for name in shape.members if name in names}
     required = {name: members.pop(name) for name in shape.required_members}
     return st.fixed_dictionaries(required, optional=members)
 

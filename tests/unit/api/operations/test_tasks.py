@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from controller.api.errors import (
     ApiError,
@@ -17,7 +18,15 @@ from controller.api.errors import (
     UnsupportedFeatureException,
 )
 from controller.state.changes import Cause
-from controller.state.entities import Cluster, NetworkBinding, RunTaskToken
+from controller.state.entities import (
+    Attribute,
+    Cluster,
+    ContainerInstance,
+    InstanceConnection,
+    NetworkBinding,
+    RunTaskToken,
+    TaskDefinition,
+)
 from controller.state.lifecycle import ContainerReport
 
 AWSVPC = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
@@ -461,3 +470,90 @@ async def test_pages_of_tasks_hold_every_task_once(api: Any, register: Any) -> N
         token = {"nextToken": answer["nextToken"]}
     assert len(seen) == 5
     assert set(seen) == arns
+
+
+async def shown(api: Any, arn: str) -> dict[str, Any]:
+    """The task as it is."""
+    (task,) = (await api("DescribeTasks", tasks=[arn]))["tasks"]
+    assert isinstance(task, dict)
+    return task
+
+
+async def test_a_task_that_waits_for_a_place_shows_what_it_will_ask_for(api: Any, register: Any) -> None:
+    api.join()
+    await register()
+    arn = (await started(api))["taskArn"]
+    api.put(replace(api.task(arn), instance=None, cpu=0, memory=0))
+    task = await shown(api, arn)
+    assert (task["lastStatus"], task["cpu"], task["memory"]) == ("PROVISIONING", "128", "64")
+    assert "containerInstanceArn" not in task
+    assert "connectivity" not in task
+
+
+@pytest.mark.parametrize("disposition", ["NEVER_SENT", "GIVEN_UP", "FORCED"])
+async def test_a_task_that_counts_as_ended_shows_no_container_alive(
+    api: Any, register: Any, disposition: Any
+) -> None:
+    api.join()
+    await register()
+    arn = (await started(api))["taskArn"]
+    api.report(arn, "RUNNING", ContainerReport(name="web", status="RUNNING"))
+    api.put(replace(api.task(arn), disposition=disposition))
+    task = await shown(api, arn)
+    assert (task["lastStatus"], task["containers"][0]["lastStatus"]) == ("STOPPED", "STOPPED")
+
+
+async def test_the_health_of_a_task_is_that_of_its_checked_containers(api: Any, register: Any) -> None:
+    api.join()
+    await register(container={"healthCheck": {"command": ["CMD", "true"]}})
+    arn = (await started(api))["taskArn"]
+    assert (await shown(api, arn))["healthStatus"] == "UNKNOWN"
+    record = api.task(arn)
+    api.put(replace(record, containers=(replace(record.containers[0], health_status="UNHEALTHY"),)))
+    task = await shown(api, arn)
+    assert (task["healthStatus"], task["containers"][0]["healthStatus"]) == ("UNHEALTHY", "UNHEALTHY")
+
+
+async def test_gpus_are_dealt_to_containers_in_their_order(api: Any) -> None:
+    api.join(gpu_ids=("gpu-0", "gpu-1", "gpu-2"))
+    gpus: tuple[list[dict[str, str]], ...] = (
+        [{"type": "GPU", "value": "1"}],
+        [],
+        [{"type": "GPU", "value": "2"}],
+    )
+    await api(
+        "RegisterTaskDefinition",
+        family="web",
+        containerDefinitions=[
+            {"name": f"c{number}", "image": "web:1", "memory": 64, "resourceRequirements": requirements}
+            for number, requirements in enumerate(gpus)
+        ],
+    )
+    containers = (await started(api))["containers"]
+    assert [container.get("gpuIds") for container in containers] == [["gpu-0"], None, ["gpu-1", "gpu-2"]]
+
+
+async def test_a_fargate_task_shows_its_platform(api: Any, register: Any) -> None:
+    instance = api.join()
+    api.put(replace(instance, attributes=(*instance.attributes, Attribute("ecs.capability.task-eni"))))
+    await register(networkMode="awsvpc", cpu="256", memory="512", requiresCompatibilities=["FARGATE"])
+    task = await started(api, launchType="FARGATE", networkConfiguration=AWSVPC)
+    assert (task["launchType"], task["platformVersion"], task["platformFamily"]) == (
+        "FARGATE",
+        "1.4.0",
+        "Linux",
+    )
+    assert (task["cpu"], task["memory"]) == ("256", "512")
+
+
+async def test_a_task_outlives_its_instance_and_definition_in_what_is_shown(api: Any, register: Any) -> None:
+    instance = api.join()
+    await register()
+    arn = (await started(api))["taskArn"]
+    with api.state.transaction(Cause(kind="timer", id="test")) as transaction:
+        transaction.delete(ContainerInstance, instance.key)
+        transaction.delete(InstanceConnection, instance.key)
+        transaction.delete(TaskDefinition, "web:1")
+    task = await shown(api, arn)
+    assert (task["connectivity"], task["attributes"]) == ("DISCONNECTED", [])
+    assert "image" not in task["containers"][0]
