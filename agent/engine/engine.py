@@ -369,8 +369,13 @@ class TaskEngine:
 
     def _task_ended(self, record: TaskRecord) -> None:
         self._credentials.pop(record.plan.arn, None)
-        self._ledger.release(record.plan.arn)
         self._janitor.mind(record)
+        self._runner.spawn(self._release(record), f"release {record.plan.arn}")
+
+    async def _release(self, record: TaskRecord) -> None:
+        """Give back a stopped task's share of the host, once the engine has really let go of it."""
+        await self._runner.until_gone(record)
+        self._ledger.release(record.plan.arn)
         self._admit()
 
     async def _on_disk(self, written: "set[asyncio.Future[None]]") -> None:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 
 import structlog
 
-from agent.engine.book import TaskBook
+from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError, NoSuchContainerError
 from agent.engine.events import EventStream
 from agent.engine.records import ContainerInspection, DockerEvent, HealthStatus, StreamLost, StreamOpened
 from agent.engine.runner import Runner
-from agent.engine.states import HealthChanged, Status
+from agent.engine.states import ContainerState, Died, HealthChanged, Status
 from agent.protocol.clock import Clock
 
 log = structlog.get_logger(__name__)
+
+_NANOSECONDS = 1e9
 
 _HEALTH_EVENTS: Mapping[str, HealthStatus] = {
     "health_status: healthy": "HEALTHY",
@@ -38,6 +40,7 @@ class Observer:
         self._runner = runner
         self._clock = clock
         self._label = label
+        self._out_of_memory: set[str] = set()
 
     async def open(self) -> None:
         """Begin to listen. From its return on, no event is lost."""
@@ -68,10 +71,34 @@ class Observer:
             health = _HEALTH_EVENTS[event.action]
             self._book.apply(record, HealthChanged(at=self._clock.now(), container=name, health=health))
             return
-        ended = event.action in ("die", "stop", "destroy") and state.known is not Status.STOPPED
+        if event.action == "oom":
+            self._out_of_memory.add(event.name)
+        elif event.action == "die":
+            self._hear_of_death(event, record, name, state)
+        ended = event.action in ("stop", "destroy") and state.known is not Status.STOPPED
         # Our own starts are answered by the call itself.
         begun = event.action in ("start", "restart") and Status.RUNNING not in (state.known, state.applied)
         if ended or begun:
+            self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
+
+    def _hear_of_death(
+        self, event: DockerEvent, record: TaskRecord, name: str, state: ContainerState
+    ) -> None:
+        """Believe the event at once if the container was running: an inspection has to wait for the
+        engine's own tidying up, a tenth of a second and more. Of a start under way only an inspection
+        tells whether it ran.
+        """
+        out_of_memory = event.name in self._out_of_memory
+        self._out_of_memory.discard(event.name)
+        if state.known is Status.RUNNING and event.exit_code is not None:
+            died = Died(
+                at=event.time_ns / _NANOSECONDS,
+                container=name,
+                exit_code=event.exit_code,
+                out_of_memory=out_of_memory,
+            )
+            self._book.apply(record, died)
+        elif state.known is not Status.STOPPED:
             self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
 
     async def compare(self, *, look_at_all: bool = False) -> None:

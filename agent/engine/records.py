@@ -74,6 +74,8 @@ class DockerEvent(msgspec.Struct, frozen=True, gc=False):
     name: str
     labels: Mapping[str, str]
     time_ns: int
+    exit_code: int | None = None
+    """Told with ``die`` only."""
 
 
 class StreamOpened(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +162,7 @@ def event_from_engine(body: Mapping[str, Any]) -> DockerEvent:
         name=attributes.get("name") or "",
         labels=attributes,
         time_ns=int(body.get("timeNano") or 0),
+        exit_code=int(attributes["exitCode"]) if "exitCode" in attributes else None,
     )
 
 

@@ -142,6 +142,22 @@ class Runner:
                 self._apply(record, event)
                 return
 
+    async def until_gone(self, record: TaskRecord) -> None:
+        """Return when the engine is through with every container of a stopped task: until then it still holds
+        their host ports and memory.
+        """
+        for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
+            while state.ran:
+                try:
+                    event = await self._observe(record, plan.name)
+                except EngineError as error:
+                    log.warning("container_not_seen_gone", container=plan.docker_name, reason=error.reason)
+                else:
+                    if isinstance(event, Vanished) or event.inspection.state != "RUNNING":
+                        break
+                    self._apply(record, event)
+                await asyncio.sleep(_LOOK_AGAIN_S[1])
+
     async def _carry_out(self, record: TaskRecord, command: Command, written: "asyncio.Future[None]") -> None:
         await self._on_disk(record, written)
         try:

@@ -217,6 +217,16 @@ class Observed(_ContainerEvent, frozen=True, kw_only=True):
     network_bindings: tuple[NetworkBinding, ...] = ()
 
 
+class Died(_ContainerEvent, frozen=True, kw_only=True):
+    """The engine's event that a running container's process has ended.
+
+    It comes a good while before the engine answers an inspection of the container again.
+    """
+
+    exit_code: int
+    out_of_memory: bool = False
+
+
 class Vanished(_ContainerEvent, frozen=True, kw_only=True):
     """The engine knows no container of that name."""
 
@@ -238,6 +248,7 @@ ContainerEvent = (
     | StartFailed
     | StopFailed
     | Observed
+    | Died
     | Vanished
     | HealthChanged
     | StartTimedOut

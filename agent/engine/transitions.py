@@ -26,6 +26,7 @@ from agent.engine.states import (
     CreateContainer,
     Created,
     CreateFailed,
+    Died,
     Event,
     HealthChanged,
     Observed,
@@ -242,6 +243,19 @@ def _ended(state: ContainerState, event: Observed) -> ContainerState:
     )
 
 
+def _died(_: ContainerPlan, state: ContainerState, event: Died) -> _Outcome:
+    ended = replace(
+        state,
+        known=Status.STOPPED,
+        desired=Status.STOPPED,
+        applied=None,
+        reason=OUT_OF_MEMORY if event.out_of_memory else state.reason,
+        exit_code=event.exit_code,
+        finished_at=event.at,
+    )
+    return ended, ()
+
+
 def _observed_after_end(plan: ContainerPlan, state: ContainerState, event: Observed) -> _Outcome:
     """Somebody has started a stopped container again: it is stopped again, and stays reported as stopped."""
     if event.inspection.state != "RUNNING":
@@ -307,6 +321,7 @@ TRANSITIONS: Mapping[tuple[Status, type[ContainerEvent]], Callable[..., _Outcome
     (Status.RUNNING, StartFailed): _start_answered,
     (Status.RUNNING, StopFailed): _stop_failed,
     (Status.RUNNING, Observed): _observed,
+    (Status.RUNNING, Died): _died,
     (Status.RUNNING, Vanished): _vanished,
     (Status.RUNNING, HealthChanged): _health_changed,
     (Status.STOPPED, Pulled): _ignored,
@@ -317,6 +332,7 @@ TRANSITIONS: Mapping[tuple[Status, type[ContainerEvent]], Callable[..., _Outcome
     (Status.STOPPED, StartFailed): _ignored,
     (Status.STOPPED, StopFailed): _stop_failed,
     (Status.STOPPED, Observed): _observed_after_end,
+    (Status.STOPPED, Died): _ignored,
     (Status.STOPPED, Vanished): _gone,
     (Status.STOPPED, HealthChanged): _ignored,
 }

@@ -14,6 +14,7 @@ from agent.engine.states import (
     CreateContainer,
     CreateFailed,
     Dependency,
+    Died,
     Event,
     HealthChanged,
     Observed,
@@ -112,7 +113,11 @@ class World:
     def make_noise(self) -> None:
         """Something that the engine tells by itself of a started container: true, late or twice."""
         if self.started:
-            self.happen(self.draw(st.sampled_from(noise(self.draw(st.sampled_from(self.started))))))
+            name = self.draw(st.sampled_from(self.started))
+            events = noise(name)
+            if self.machine.container(name).known >= Status.RUNNING:
+                events = (*events, Died(at=6.0, container=name, exit_code=1))
+            self.happen(self.draw(st.sampled_from(events)))
 
 
 def noise(name: str) -> tuple[Event, ...]:

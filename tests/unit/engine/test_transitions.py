@@ -8,6 +8,7 @@ from agent.engine.states import (
     CreateContainer,
     Created,
     Dependency,
+    Died,
     Event,
     HealthChanged,
     Observed,
@@ -102,6 +103,18 @@ def test_memory_running_out_is_told_by_its_name() -> None:
     seen = inspection("web", "STOPPED", exit_code=137, oom_killed=True)
     machine.happen(Observed(at=9.0, container="web", inspection=seen))
 
+    assert machine.container("web").reason == "OutOfMemoryError: Container killed due to memory usage"
+
+
+def test_the_event_of_a_death_is_believed_and_a_later_look_changes_nothing() -> None:
+    machine = Machine(plan()).run_up()
+    machine.happen(Died(at=8.0, container="web", exit_code=137, out_of_memory=True))
+    before = machine.state
+    machine.happen(exited("web", 137))
+
+    assert machine.state == before
+    assert machine.known() is Status.STOPPED
+    assert (machine.container("web").exit_code, machine.container("web").finished_at) == (137, 8.0)
     assert machine.container("web").reason == "OutOfMemoryError: Container killed due to memory usage"
 
 
