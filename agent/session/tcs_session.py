@@ -158,6 +158,8 @@ class TelemetrySession:
         while True:
             await self._due.wait()
             self._due.clear()
+            if self._identity.current.container_instance_arn != container_instance:
+                raise ConnectionEnded("this machine is another container instance by now")
             for message in self._take_health(container_instance):
                 await self._send(socket, url, message)
             while self._windows:

@@ -251,12 +251,12 @@ async def test_three_silent_heartbeat_intervals_end_the_connection(
     controller: FakeController, tmp_path: Path
 ) -> None:
     async with agent(controller.url, tmp_path):
-        hello = HelloMessage(store_uuid="store", epoch=1, heartbeat_interval_ms=100)
+        hello = HelloMessage(store_uuid="store", epoch=1, heartbeat_interval_ms=400)
         silent = await greeted(controller, hello)
         await silent.ended()
         talking = await greeted(controller, hello)
         for number in range(10):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
             await talking.send(acs.HeartbeatMessage(message_id=str(number)))
         for number in range(10):
             assert await talking.next_acs() == acs.HeartbeatAckRequest(message_id=str(number))
@@ -451,6 +451,17 @@ async def test_health_is_published_again_on_each_connection(
         first.drop()
         message = await next_of(await controller.tcs(), tcs.PublishHealthRequest)
         assert message.tasks == engine.health
+
+
+async def test_telemetry_follows_the_machine_to_its_new_identity(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    async with agent(controller.url, tmp_path) as joined:
+        first = await controller.tcs()
+        await next_of(first, tcs.PublishMetricsRequest)
+        await joined.identity.update(container_instance_arn=joined.arn + "-new")
+        joined.engine.health_changed.set()
+        assert (await controller.tcs()).query["containerInstance"] == joined.arn
 
 
 async def test_an_engine_that_does_not_answer_is_reported_when_a_heartbeat_asks(
