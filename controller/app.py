@@ -31,7 +31,7 @@ from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.services.loop import ServiceLoop
-from controller.services.retire import TaskRetirement
+from controller.services.retire import Retirement
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
@@ -87,7 +87,7 @@ async def _serve_state(
     gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
-    retirement = TaskRetirement(state, clock)
+    retirement = Retirement(state, clock)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,

@@ -68,7 +68,8 @@ def test_a_task_stopped_while_its_agent_is_away_is_stopped_when_it_returns(homep
     assert homeport.task(arn)["desiredStatus"] == "STOPPED"
     homeport.agent.start()
     assert homeport.wait_for_status(arn, "STOPPED")["stoppedReason"] == "while away"
-    assert not homeport.containers()
+    # The engine lists a container for a moment after it announced its death.
+    homeport.eventually(lambda: not homeport.containers(), "the container is gone")
 
 
 def test_a_controller_on_an_empty_data_directory_stops_nothing_it_finds(homeport: Homeport) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from controller.services.events import EVENT_KIND, decode_event, service_object
 from controller.services.loop import ServiceLoop
-from controller.services.retire import TaskRetirement
+from controller.services.retire import Retirement
 from controller.state.changes import Cause
 from controller.state.entities import (
     Attribute,
@@ -68,7 +68,7 @@ class Controller:
         """Run the flusher and the loops."""
         random = Random(1)
         loop = ServiceLoop(self.state, self.clock, _Settings(), _Ids(random), random)
-        retirement = TaskRetirement(self.state, self.clock)
+        retirement = Retirement(self.state, self.clock)
         self._tasks = [
             asyncio.create_task(coroutine) for coroutine in (self.state.run(), loop.run(), retirement.run())
         ]
