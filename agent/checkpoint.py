@@ -132,8 +132,8 @@ class Checkpoint:
                 raise CheckpointDamagedError(f"{self._path}: task {arn} lacks rows of its containers")
             tasks.append(task)
         self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
-        tombstones = dict(self._connection.execute("SELECT arn, ended_at FROM tombstone").fetchall())
-        return Contents(tuple(tasks), tombstones)
+        tombstones = self._connection.execute("SELECT arn, ended_at FROM tombstone ORDER BY ended_at")
+        return Contents(tuple(tasks), dict(tombstones.fetchall()))
 
     def put(self, task: StoredTask) -> "asyncio.Future[None]":
         """Write a task's newest state with the next transaction; the future is done when it is on disk.

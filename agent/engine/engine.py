@@ -27,7 +27,7 @@ from agent.engine.docker import Docker, TimeLimits
 from agent.engine.errors import EngineError
 from agent.engine.events import EventStream
 from agent.engine.images import Images
-from agent.engine.janitor import Janitor
+from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
 from agent.engine.outbox import Outbox
 from agent.engine.runner import Runner, RunnerSettings
@@ -50,8 +50,6 @@ from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
 
 log = structlog.get_logger(__name__)
 
-TOMBSTONES_KEPT_S = 7 * 24 * 3600.0
-"""How long the ARN of an ended task is remembered, so that a late payload never starts it again."""
 _CONNECT_RETRY_S = (0.5, 1.0, 2.0, 5.0)
 _COMPARE_S = 300.0
 _HOUSEKEEPING_S = 30.0
@@ -112,7 +110,7 @@ class TaskEngine:
         self._sampler = Sampler(self._docker, clock, self._usage, self._running, config.metrics_interval_s)
         self._observer = Observer(self._book, self._docker, self._stream, self._runner, clock, label)
         self._janitor = Janitor(
-            self._book, self._docker, clock, config.task_cleanup_wait_s, dict(self._contents.tombstones)
+            self._book, self._docker, clock, config.task_cleanup_wait_s, self._contents.tombstones
         )
         self._credentials: dict[str, dict[str, acs.IAMRoleCredentials]] = {}
         self._docker_version: str | None = None

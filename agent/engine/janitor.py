@@ -2,6 +2,8 @@
 stopped.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from agent.engine.book import TaskBook, TaskRecord
@@ -12,25 +14,28 @@ from agent.protocol.clock import Clock
 
 log = structlog.get_logger(__name__)
 
+TOMBSTONES_KEPT_S = 7 * 24 * 3600.0
+"""How long the ARN of an ended task is remembered, so that a late payload never starts it again."""
+
 
 class Janitor:
     """Knows when what is removed, and which ARNs have ended here."""
 
     def __init__(
-        self, book: TaskBook, docker: Docker, clock: Clock, wait_s: float, ended: dict[str, float]
+        self, book: TaskBook, docker: Docker, clock: Clock, wait_s: float, ended: Mapping[str, float]
     ) -> None:
-        """``wait_s`` is how long containers stay; ``ended`` maps the ARNs known to have ended to when they
-        did.
+        """``wait_s`` is how long containers stay; ``ended`` maps ARNs to when they ended, the oldest
+        first.
         """
         self._book = book
         self._docker = docker
         self._clock = clock
         self._wait_s = wait_s
-        self._ended = ended
+        self._remembered = {arn: self._remembered_until(ended_at) for arn, ended_at in ended.items()}
 
     def has_ended(self, task_arn: str) -> bool:
         """Whether a task of this ARN has ended here before and was removed since."""
-        return task_arn in self._ended
+        return task_arn in self._remembered
 
     def mind(self, record: TaskRecord) -> None:
         """Set when a stopped task is removed; a wall clock that jumped never hastens it."""
@@ -39,11 +44,29 @@ class Janitor:
             record.removal_due = self._clock.monotonic() + max(0.0, self._wait_s - passed)
 
     async def clean_up(self) -> None:
-        """Remove every task whose time has come. What fails is tried again the next time."""
+        """Remove every task whose time has come, and forget ARNs that ended long ago.
+
+        What fails is tried again the next time.
+        """
+        self._forget()
         for record in self._book:
             due = record.removal_due
             if due is not None and due <= self._clock.monotonic() and record.state.sent is Sent.STOPPED:
                 await self._remove(record)
+
+    def _remembered_until(self, ended_at: float) -> float:
+        """Until when (monotonic) an ARN is remembered; a wall clock that jumps later changes nothing about
+        it.
+        """
+        passed = max(0.0, self._clock.now() - ended_at)
+        return self._clock.monotonic() + TOMBSTONES_KEPT_S - passed
+
+    def _forget(self) -> None:
+        while self._remembered:
+            oldest = next(iter(self._remembered))  # they were added as they were removed
+            if self._remembered[oldest] > self._clock.monotonic():
+                return
+            del self._remembered[oldest]
 
     async def _remove(self, record: TaskRecord) -> None:
         try:
@@ -56,6 +79,6 @@ class Janitor:
             log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
             return
         ended_at = record.state.stopped_at or self._clock.now()
-        self._ended[record.plan.arn] = ended_at
+        self._remembered[record.plan.arn] = self._remembered_until(ended_at)
         self._book.remove(record, ended_at)
         log.info("task_removed", task=record.plan.arn)

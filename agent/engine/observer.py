@@ -73,6 +73,8 @@ class Observer:
             return
         if event.action == "oom":
             self._out_of_memory.add(event.name)
+        elif event.action == "destroy":
+            self._out_of_memory.discard(event.name)
         elif event.action == "die":
             self._hear_of_death(event, record, name, state)
         ended = event.action in ("stop", "destroy") and state.known is not Status.STOPPED

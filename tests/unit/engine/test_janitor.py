@@ -1,0 +1,132 @@
+"""When what a stopped task left behind is removed, and how long its ARN is remembered."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from agent.checkpoint import Checkpoint
+from agent.engine.book import TaskBook, TaskRecord
+from agent.engine.docker import Docker
+from agent.engine.errors import CannotRemoveContainerError
+from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
+from agent.engine.outbox import acknowledged, unsent_change
+from tests.support.clock import FakeClock
+from tests.unit.engine.builders import ARN, Machine, acs_task, exited, plan
+
+WAIT_S = 100.0
+
+
+class FlakyDocker:
+    """Removes containers, or fails to."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+        self.broken = False
+
+    async def remove(self, name: str) -> None:
+        if self.broken:
+            raise CannotRemoveContainerError("device or resource busy")
+        self.removed.append(name)
+
+
+class Scene:
+    """A book with one stopped task, and the janitor who minds it."""
+
+    def __init__(self, checkpoint: Checkpoint, ended: dict[str, float]) -> None:
+        self.clock = FakeClock()
+        self.docker = FlakyDocker()
+        self.book = TaskBook(checkpoint, lambda *_: None, lambda _: None)
+        self.janitor = Janitor(self.book, cast("Docker", self.docker), self.clock, WAIT_S, ended)
+        machine = Machine(plan()).run_up()
+        machine.happen(exited("web", 0, at=self.clock.now()))
+        self.record = TaskRecord(acs_task(), machine.plan, machine.state)
+        self.book.add(self.record)
+
+    def acknowledge(self) -> None:
+        """The controller has heard everything."""
+        while (change := unsent_change(self.record.plan, self.record.state)) is not None:
+            self.record.state = acknowledged(self.record.plan, self.record.state, change)
+
+
+@pytest.fixture
+async def checkpoint(tmp_path: Path) -> AsyncIterator[Checkpoint]:
+    opened = Checkpoint(tmp_path / "agent.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def scene(checkpoint: Checkpoint) -> Any:
+    return Scene(checkpoint, {})
+
+
+async def test_containers_stay_for_a_while_and_then_go(scene: Scene) -> None:
+    scene.acknowledge()
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(WAIT_S - 60)
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == []
+
+    scene.clock.advance(61)
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == ["docker-web"]
+    assert scene.book.get(ARN) is None
+    assert scene.janitor.has_ended(ARN)
+
+
+async def test_nothing_goes_before_the_controller_knows_that_the_task_stopped(scene: Scene) -> None:
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(10 * WAIT_S)
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == []
+
+    scene.acknowledge()
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == ["docker-web"]
+
+
+async def test_a_jump_of_the_wall_clock_hastens_nothing(scene: Scene) -> None:
+    scene.acknowledge()
+    scene.janitor.mind(scene.record)
+    scene.clock.jump_wall(30 * 24 * 3600.0)
+    await scene.janitor.clean_up()
+
+    assert scene.docker.removed == []
+
+
+async def test_after_a_restart_only_what_is_left_of_the_time_is_waited_for(scene: Scene) -> None:
+    scene.acknowledge()
+    scene.clock.advance(WAIT_S - 1)
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(2)
+    await scene.janitor.clean_up()
+
+    assert scene.docker.removed == ["docker-web"]
+
+
+async def test_a_removal_that_fails_is_tried_again(scene: Scene) -> None:
+    scene.acknowledge()
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(WAIT_S + 1)
+    scene.docker.broken = True
+    await scene.janitor.clean_up()
+    assert scene.book.get(ARN) is scene.record
+
+    scene.docker.broken = False
+    await scene.janitor.clean_up()
+    assert scene.book.get(ARN) is None
+
+
+async def test_an_arn_is_remembered_for_seven_days_of_real_time(checkpoint: Checkpoint) -> None:
+    start = FakeClock().now()
+    scene = Scene(checkpoint, {"old": start - TOMBSTONES_KEPT_S + 60, "new": start - 60})
+    scene.clock.jump_wall(TOMBSTONES_KEPT_S)
+    await scene.janitor.clean_up()
+    assert scene.janitor.has_ended("old")
+
+    scene.clock.advance(61)
+    await scene.janitor.clean_up()
+    assert not scene.janitor.has_ended("old")
+    assert scene.janitor.has_ended("new")
