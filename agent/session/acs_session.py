@@ -25,7 +25,7 @@ from agent.session.api import ControlPlaneClient, read_error
 from agent.session.discovery import Discovery
 from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
-from agent.session.reconnect import ConnectionExpired, expire, stay_connected
+from agent.session.reconnect import closed_in_order, expire, stay_connected
 from agent.session.registration import Registration
 from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
@@ -119,15 +119,11 @@ class AcsSession:
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
         self._client.metrics.connections.labels("acs").inc()
-        close_code, why = 1001, "the agent ends"
-        try:
-            await self._converse(socket)
-        except ConnectionExpired as expiry:
-            close_code, why = 1000, str(expiry)
-            raise
-        finally:
-            self._socket = None
-            await socket.close(close_code, why)
+        async with closed_in_order(socket):
+            try:
+                await self._converse(socket)
+            finally:
+                self._socket = None
 
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:
         parameters = {

@@ -1,7 +1,8 @@
 """Keeping one connection to the controller alive for ever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from random import Random
 
 import structlog
@@ -10,7 +11,7 @@ from agent.protocol.clock import Clock
 from agent.session.api import ApiError, Unreachable
 from agent.session.backoff import Backoff
 from agent.session.urls import BadEndpoint
-from agent.session.websocket import ConnectionEnded, UpgradeRefused
+from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,19 @@ async def expire(random: Random) -> None:
     """End a connection that has reached its age, so that load balancers and controllers can be exchanged."""
     await asyncio.sleep(AGE_LIMIT_S + random.uniform(0, AGE_JITTER_S))
     raise ConnectionExpired
+
+
+@asynccontextmanager
+async def closed_in_order(socket: Websocket) -> AsyncIterator[None]:
+    """Close a websocket at the end, whatever ended it, with the code that ECS's agent gives for it."""
+    code, why = 1001, "the agent ends"
+    try:
+        yield
+    except ConnectionExpired as expiry:
+        code, why = 1000, str(expiry)
+        raise
+    finally:
+        await socket.close(code, why)
 
 
 async def stay_connected(

@@ -18,7 +18,7 @@ from agent.session.api import ControlPlaneClient, read_error
 from agent.session.discovery import Discovery
 from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
-from agent.session.reconnect import ConnectionExpired, expire, stay_connected
+from agent.session.reconnect import closed_in_order, expire, stay_connected
 from agent.session.telemetry import Window, health_messages, metrics_messages, status_message
 from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
@@ -119,16 +119,14 @@ class TelemetrySession:
             raise
         self._connected = True
         self._client.metrics.connections.labels("tcs").inc()
-        close_code, why = 1001, "the agent ends"
-        try:
-            self._everything_is_due()
-            await until_first_ends(self._read(socket), self._publish(socket, url, arn), expire(self._random))
-        except ConnectionExpired as expiry:
-            close_code, why = 1000, str(expiry)
-            raise
-        finally:
-            self._connected = False
-            await socket.close(close_code, why)
+        async with closed_in_order(socket):
+            try:
+                self._everything_is_due()
+                await until_first_ends(
+                    self._read(socket), self._publish(socket, url, arn), expire(self._random)
+                )
+            finally:
+                self._connected = False
 
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:
         parameters = {
