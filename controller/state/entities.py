@@ -171,7 +171,7 @@ class InstanceConnection(Entity, frozen=True, kw_only=True):
     synchronised: bool = False
     """Whether the agent has told, or been asked for, all its tasks since it connected."""
     clock_skew_s: float = 0.0
-    """Seconds that the agent's clock is ahead of this one, if it is so far off that its signatures are refused."""
+    """Seconds that the agent's clock is ahead of this one, if so far off that its signatures are refused."""
     runtime_status: str = ""
     """What the agent says about its container runtime: OK, IMPAIRED, INSUFFICIENT_DATA or INITIALIZING; empty
     before it spoke."""
