@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 FILE_NAME = "agent.db"
 SCHEMA_VERSION = 1
+_TO_BE_REBUILT = 1
 
 _SCHEMA = """
 CREATE TABLE task (
@@ -105,6 +106,21 @@ class Checkpoint:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._connection = _open(path)
 
+    def to_be_rebuilt(self) -> bool:
+        """Whether this file took the place of a damaged one and the tasks are still to be found again."""
+        return self._application_id() == _TO_BE_REBUILT
+
+    def mark_to_be_rebuilt(self) -> None:
+        """Remember, over restarts, that the tasks are to be found again."""
+        self._connection.execute(f"PRAGMA application_id = {_TO_BE_REBUILT}")
+
+    def mark_rebuilt(self) -> None:
+        """The tasks have been found again and written."""
+        self._connection.execute("PRAGMA application_id = 0")
+
+    def _application_id(self) -> int:
+        return int(self._connection.execute("PRAGMA application_id").fetchone()[0])
+
     def load(self, forget_before: float) -> Contents:
         """Read everything, dropping the ARNs that ended before ``forget_before`` (epoch seconds).
 
@@ -155,7 +171,7 @@ class Checkpoint:
         self._connection.close()
 
     def abandon(self) -> None:
-        """Let go of a file that nothing was written to."""
+        """Let go of the file without waiting for anything."""
         self._connection.close()
 
     def _enqueue(self, arn: str, what: "StoredTask | _Forgotten") -> "asyncio.Future[None]":
@@ -258,23 +274,39 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents, bool]:
-    """Open the checkpoint in ``data_dir`` and read it; the last value tells whether a damaged one was put
-    aside.
+def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents]:
+    """Open the checkpoint in ``data_dir`` and read it.
 
-    A damaged file is renamed to ``agent.db.damaged-<epoch seconds>`` and an empty one begun: what ran is
-    found again by the labels of its containers. Raises ``CheckpointError`` as ``Checkpoint`` does.
+    A damaged file is renamed to ``agent.db.damaged-<epoch seconds>`` and an empty one begun, which remembers
+    that it is to be rebuilt: what ran is found again by the labels of its containers. Raises
+    ``CheckpointError`` as ``Checkpoint`` does.
     """
     path = data_dir / FILE_NAME
     try:
-        return *_open_and_load(path, forget_before), False
+        return _open_and_load(path, forget_before)
     except CheckpointDamagedError as error:
         aside = path.with_name(f"{FILE_NAME}.damaged-{int(now)}")
         log.error("checkpoint_damaged", reason=str(error), put_aside=str(aside))  # noqa: TRY400
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        return *_open_and_load(path, forget_before), True
+        _put_aside(path, aside)
+        return _open_and_load(path, forget_before)
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    """Keep a damaged file under another name and put an empty one that is to be rebuilt in its place.
+
+    In one step, so that a crash in between does not leave an empty file that nobody rebuilds.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    checkpoint = Checkpoint(fresh)
+    checkpoint.mark_to_be_rebuilt()
+    checkpoint.abandon()
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    aside.unlink(missing_ok=True)
+    aside.hardlink_to(path)
+    fresh.replace(path)
 
 
 def _open_and_load(path: Path, forget_before: float) -> tuple[Checkpoint, Contents]:

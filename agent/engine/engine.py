@@ -7,15 +7,16 @@ falls between the two.
 
 import asyncio
 import hashlib
+import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from agent.checkpoint import Checkpoint, open_checkpoint
+from agent.checkpoint import open_checkpoint
 from agent.config import AgentConfig
 from agent.engine.admission import HostLedger
 from agent.engine.adoption import adopt
@@ -24,7 +25,7 @@ from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL, uses_host_network
 from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
 from agent.engine.docker import Docker, TimeLimits
-from agent.engine.errors import EngineError
+from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.images import Images
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
@@ -50,7 +51,7 @@ from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
 _COMPARE_S = 300.0
 _HOUSEKEEPING_S = 30.0
 _ENDED_HERE = "TaskStateError: this task has ended on this instance before and is never started again"
@@ -77,10 +78,7 @@ class TaskEngine:
         self._clock = clock
         self._token = token
         now = clock.now()
-        self._checkpoint: Checkpoint
-        self._checkpoint, self._contents, self._lost_checkpoint = open_checkpoint(
-            config.data_dir, now, now - TOMBSTONES_KEPT_S
-        )
+        self._checkpoint, self._contents = open_checkpoint(config.data_dir, now, now - TOMBSTONES_KEPT_S)
         owner = hashlib.sha256(os.fsencode(config.data_dir.resolve())).hexdigest()[:16]
         label = f"{OWNER_LABEL}={owner}"
         self._docker = Docker(
@@ -119,15 +117,13 @@ class TaskEngine:
 
     async def start(self) -> None:
         """Wait for the Docker engine, take up what was going on, and settle what happened meanwhile."""
-        await self._connect()
+        await self._persist(self._connect)
         await self._observer.open()
-        tasks = self._contents.tasks
-        if self._lost_checkpoint:
-            tasks = adopt(await self._observer.find_all(), self._config.container_stop_timeout_s)
-            log.warning("tasks_adopted", tasks=len(tasks))
-        for stored in tasks:
+        for stored in self._contents.tasks:
             self._book.add(TaskRecord(stored.definition, stored.plan, stored.state))
-        await self._observer.compare(look_at_all=True)
+        if self._checkpoint.to_be_rebuilt():
+            await self._persist(self._adopt)
+        await self._persist(self._compare_all)
         self._resume()
         log.info("engine_started", tasks=len(self._book), docker=self._docker_version)
 
@@ -146,15 +142,37 @@ class TaskEngine:
         await self._checkpoint.close()
         await self._docker.close()
 
-    async def _connect(self) -> None:
-        for attempt in range(1_000_000):
+    async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do ``work`` that the Docker engine is needed for, again and again until the engine lets it
+        succeed.
+        """
+        for attempt in itertools.count():
             try:
-                self._docker_version = (await self._docker.open()).version
+                await work()
                 return
             except EngineError as error:
-                pause = _CONNECT_RETRY_S[min(attempt, len(_CONNECT_RETRY_S) - 1)]
+                pause = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
                 log.warning("docker_not_reachable", reason=error.reason, retry_in_s=pause)
                 await asyncio.sleep(pause)
+
+    async def _connect(self) -> None:
+        self._docker_version = (await self._docker.open()).version
+
+    async def _compare_all(self) -> None:
+        if not await self._observer.compare(look_at_all=True):
+            raise EngineUnavailableError("the engine did not list its containers")
+
+    async def _adopt(self) -> None:
+        """Find the tasks again by the labels of their containers; finished only when they are on disk."""
+        found = adopt(await self._observer.find_all(), self._config.container_stop_timeout_s)
+        log.warning("tasks_adopted", tasks=len(found))
+        written = set()
+        for stored in found:
+            record = TaskRecord(stored.definition, stored.plan, stored.state)
+            self._book.add(record)
+            written.add(self._book.write(record))
+        await self._on_disk(written)
+        self._checkpoint.mark_rebuilt()
 
     def _resume(self) -> None:
         """Go on with every task: those that had begun keep their share of the host, the others queue for

@@ -57,9 +57,13 @@ class Observer:
                     self._hear(notice)
                 case StreamOpened():
                     log.info("engine_events_reopened")
-                    self._runner.spawn(self.compare(), "compare with the engine")
+                    self._runner.spawn(self._catch_up(), "compare with the engine")
                 case StreamLost():
                     log.warning("engine_events_lost", reason=notice.reason)
+
+    async def _catch_up(self) -> None:
+        if not await self.compare():
+            log.warning("events_may_be_missed", until="the next comparison")
 
     def _hear(self, event: DockerEvent) -> None:
         found = self._book.by_docker_name(event.name)
@@ -103,17 +107,17 @@ class Observer:
         elif state.known is not Status.STOPPED:
             self._runner.spawn(self._runner.look(record, name), f"look at {event.name}")
 
-    async def compare(self, *, look_at_all: bool = False) -> None:
+    async def compare(self, *, look_at_all: bool = False) -> bool:
         """Compare every container with the engine's list, and look at those that differ.
 
         A container that was made and is not on the list has vanished. One that carries our label and is
-        not known is left alone.
+        not known is left alone. False if the engine did not give its list.
         """
         try:
             listed = await self._docker.list_containers(self._label)
         except EngineError as error:
             log.warning("comparison_failed", reason=error.reason)
-            return
+            return False
         there = {entry.name: entry.state for entry in listed}
         for record in self._book:
             for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
@@ -126,6 +130,7 @@ class Observer:
                     await self._runner.look(record, plan.name)
         for name in there:
             log.warning("container_unknown", container=name)
+        return True
 
     async def find_all(self) -> tuple[ContainerInspection, ...]:
         """Every container that carries our label. Raises ``EngineError``."""

@@ -135,11 +135,15 @@ async def test_a_file_of_a_newer_agent_is_refused_and_kept(tmp_path: Path) -> No
 @pytest.mark.parametrize("damage", [b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000])
 async def test_a_damaged_file_is_put_aside_and_an_empty_one_begun(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(damage)
-    checkpoint, contents, lost = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    assert contents == Contents((), {})
     await checkpoint.close()
 
-    assert lost
-    assert contents == Contents((), {})
+    again, _ = open_checkpoint(tmp_path, now=6.0, forget_before=0.0)
+    assert again.to_be_rebuilt(), "a restart before the tasks are found again forgets nothing"
+    again.mark_rebuilt()
+    assert not again.to_be_rebuilt()
+    await again.close()
     assert (tmp_path / f"{FILE_NAME}.damaged-5").read_bytes() == damage
 
 
@@ -152,9 +156,9 @@ async def test_a_row_that_makes_no_sense_counts_as_damage(tmp_path: Path) -> Non
         connection.execute("UPDATE task SET state = '{'")
     connection.close()
 
-    checkpoint, contents, lost = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    assert checkpoint.to_be_rebuilt()
     await checkpoint.close()
-    assert lost
     assert contents.tasks == ()
 
 
