@@ -64,7 +64,7 @@ log = structlog.get_logger(__name__)
 _WRITE_RETRY_S = 1.0
 _PORT_ATTEMPTS = 5
 _LOOK_AGAIN_S = (0.2, 1.0, 5.0)
-_POLL_S = 2.0
+_POLL_S = 5.0
 _KILL_WAIT_S = 30.0
 
 

@@ -20,6 +20,9 @@ class Proxy:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._open = True
+        self.flowing = asyncio.Event()
+        """Cleared, nothing passes while every connection stays up: the engine hangs."""
+        self.flowing.set()
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
@@ -61,18 +64,18 @@ class Proxy:
         engine_reader, engine_writer = await asyncio.open_unix_connection(ENGINE_SOCKET)
         try:
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(_pump(reader, engine_writer))
-                ways.create_task(_pump(engine_reader, writer))
+                ways.create_task(self._pump(reader, engine_writer))
+                ways.create_task(self._pump(engine_reader, writer))
         finally:
             engine_writer.close()
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while chunk := await source.read(65536):
-            sink.write(chunk)
-            await sink.drain()
-        sink.write_eof()
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await source.read(65536):
+                await self.flowing.wait()
+                sink.write(chunk)
+                await sink.drain()
+            sink.write_eof()
 
 
 async def test_a_container_that_dies_while_the_engine_cannot_be_reached_is_reported_afterwards(
@@ -112,6 +115,26 @@ async def test_a_stop_that_meets_an_unreachable_engine_is_made_up_for(
 
             assert (await idle_harness.reported(task, "STOPPED")).containers[0].exit_code == 0
         finally:
+            await idle_harness.stop()
+
+
+async def test_a_hung_engine_is_told_as_unhealthy_and_nothing_is_assumed_until_it_answers(
+    idle_harness: Harness, tmp_path: Path
+) -> None:
+    async with Proxy(tmp_path / "engine.sock").serving() as proxy:
+        await idle_harness.start(docker_host=f"unix://{proxy.path}")
+        try:
+            task = await idle_harness.run()
+            proxy.flowing.clear()
+            idle_harness.client.api.kill(idle_harness.docker_name(task))
+            assert not await idle_harness.engine.healthy()
+            assert idle_harness.statuses(task) == ["RUNNING"]
+            proxy.flowing.set()
+
+            assert (await idle_harness.reported(task, "STOPPED")).containers[0].exit_code == 137
+            assert await idle_harness.engine.healthy()
+        finally:
+            proxy.flowing.set()
             await idle_harness.stop()
 
 
