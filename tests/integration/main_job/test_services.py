@@ -86,7 +86,8 @@ def test_scaling_out_and_in_and_deleting(homeport: Homeport) -> None:
     homeport.eventually(lambda: len(homeport.containers()) == 1, "three containers are gone")
     homeport.ecs("DeleteService", service="web", force=True)
     homeport.eventually(lambda: homeport.service("web")["status"] == "INACTIVE", "the service is INACTIVE")
-    assert not homeport.containers()
+    # The engine tells of a death a moment before it stops listing the container as running.
+    homeport.eventually(lambda: not homeport.containers(), "the last container is gone")
     assert homeport.ecs("ListServices")["serviceArns"] == []
 
 
