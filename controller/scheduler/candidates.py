@@ -27,17 +27,25 @@ def candidates_of(read: Reader, cluster: str, group: str, *, with_groups: bool =
         if task.desired_status == "RUNNING"
     )
     return [
-        Candidate(
-            instance=instance,
-            usage=(usage := read.usage(instance.key)),
-            connected=is_ready(read, instance),
-            group_tasks=group_tasks[instance.id],
-            total_tasks=usage.tasks,
-            groups=_groups_on(read, instance) if with_groups else frozenset(),
-        )
+        candidate_of(read, instance, group_tasks[instance.id], with_groups=with_groups)
         for instance in read.select(INSTANCES_BY_CLUSTER, cluster).values()
         if instance.status != "INACTIVE"
     ]
+
+
+def candidate_of(
+    read: Reader, instance: ContainerInstance, group_tasks: int = 0, *, with_groups: bool = False
+) -> Candidate:
+    """One container instance with what its tasks hold; `group_tasks` of them are of the placement's group."""
+    usage = read.usage(instance.key)
+    return Candidate(
+        instance=instance,
+        usage=usage,
+        connected=is_ready(read, instance),
+        group_tasks=group_tasks,
+        total_tasks=usage.tasks,
+        groups=_groups_on(read, instance) if with_groups else frozenset(),
+    )
 
 
 def is_ready(read: Reader, instance: ContainerInstance) -> bool:

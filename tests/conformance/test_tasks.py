@@ -126,3 +126,13 @@ def test_the_aws_cli_runs_waits_and_stops(aws: AwsCli, cluster: str, family: str
     aws("wait", "tasks-running", "--cluster", cluster, "--tasks", arn)
     stopped = aws("stop-task", "--cluster", cluster, "--task", arn)
     assert stopped["task"]["desiredStatus"] == "STOPPED"
+
+
+def test_a_task_is_started_on_a_named_instance(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    answer = ecs.start_task(cluster=cluster, taskDefinition=family, containerInstances=[agent.arn, "0" * 32])
+    (task,) = answer["tasks"]
+    assert task["containerInstanceArn"] == agent.arn
+    assert [failure["reason"] for failure in answer["failures"]] == ["MISSING"]
+    wait_until(lambda: any(sent.arn == task["taskArn"] for sent in agent.received), "the agent is sent it")

@@ -6,10 +6,12 @@ from controller.api.context import Handler
 from controller.api.operations.tasks.describe import describe_tasks
 from controller.api.operations.tasks.listing import list_tasks
 from controller.api.operations.tasks.run import run_task
+from controller.api.operations.tasks.start import start_task
 from controller.api.operations.tasks.stop import stop_task
 
 OPERATIONS: dict[str, Handler] = {
     "RunTask": run_task,
+    "StartTask": start_task,
     "StopTask": stop_task,
     "DescribeTasks": describe_tasks,
     "ListTasks": list_tasks,

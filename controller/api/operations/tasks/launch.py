@@ -1,4 +1,4 @@
-"""What a RunTask request asks for, checked, with defaults."""
+"""What a RunTask or StartTask request asks for, checked, with defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from controller.api.identifiers import resolve_task_definition
 from controller.api.operations.launch_rules import (
     check_launch_type,
     check_network,
-    launch_type_of,
     placement_of,
 )
 from controller.api.operations.tasks.overrides import overrides_of
@@ -21,7 +20,6 @@ from controller.scheduler.demand import demand_of
 from controller.scheduler.placement import PlacementRequest
 from controller.state.entities import Cluster, Document, Tag, TaskDefinition
 
-COUNTS = range(1, 11)
 MAX_GROUP_LENGTH = 255
 CLUSTER_NAME_TAG = "aws:ecs:clusterName"
 
@@ -44,8 +42,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     placement: PlacementRequest
 
 
-def launch_of(context: RequestContext, cluster: Cluster, request: Document) -> Launch:
-    """The launch that a request asks for.
+def launch_of(
+    context: RequestContext, cluster: Cluster, request: Document, launch_type: str, count: int
+) -> Launch:
+    """The launch that a RunTask or StartTask request asks for.
 
     Raises:
         ClientException: the task definition cannot be used.
@@ -57,10 +57,6 @@ def launch_of(context: RequestContext, cluster: Cluster, request: Document) -> L
         raise UnsupportedFeatureException(
             "volumeConfigurations is not available on this controller: use a docker volume or a host path."
         )
-    count = request.get("count", 1)
-    if count not in COUNTS:
-        raise InvalidParameterException("count should be between 1 and 10.")
-    launch_type = launch_type_of(request, cluster)
     definition = resolve_task_definition(context, request["taskDefinition"])
     check_launch_type(definition, launch_type, request)
     check_network(definition, request.get("networkConfiguration"))

@@ -14,6 +14,7 @@ from tests.unit.api.model_inputs import inputs
 
 OPERATIONS = {
     "RunTask": {"taskDefinition": "web"},
+    "StartTask": {"taskDefinition": "web"},
     "StopTask": {},
     "ListTasks": {},
     "DescribeTasks": {},
