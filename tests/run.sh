@@ -36,7 +36,9 @@ prepare() {
     ensure_environment "$ENVIRONMENT" development -c deploy/constraints.txt -e '.[dev]'
     # awscli pins a botocore of its own.
     ensure_environment "$AWS_ENVIRONMENT" awscli -c deploy/constraints-aws.txt awscli
-    apt_install busybox-static iptables
+    apt_install busybox-static iptables docker-registry
+    # The tests run registries of their own; the one that the package starts under systemd is not wanted.
+    [ ! -d /run/systemd/system ] || systemctl --quiet disable --now docker-registry
     ensure_engine "$ENVIRONMENT" "$SCRATCH/dockerd.log"
 }
 
