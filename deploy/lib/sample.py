@@ -44,6 +44,7 @@ CONTAINER = {
 INSTANCE_PATIENCE_S = 60.0
 SERVICE_PATIENCE_S = 120.0
 PURGE_PATIENCE_S = 60.0
+CONFLICT = 409
 
 
 def image() -> None:
@@ -232,10 +233,20 @@ def forget(data_dir: Path) -> None:
         for volume in connection.volumes.list(filters={"label": label}):
             volume.remove()
         note(f"{len(containers)} containers removed")
-        if _has_image(connection):
-            connection.images.remove(IMAGE, force=True)
+        _forget_image(connection)
     finally:
         connection.close()
+
+
+def _forget_image(connection: docker.DockerClient) -> None:
+    if not _has_image(connection):
+        return
+    try:
+        connection.images.remove(IMAGE)
+    except docker.errors.APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        note(f"{IMAGE} stays: containers of another Homeport use it")
 
 
 def until(condition: Callable[[], Any], patience_s: float) -> Any:

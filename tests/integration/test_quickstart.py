@@ -65,10 +65,12 @@ class Quickstart:
 
 
 @pytest.fixture
-def quickstart(tmp_path: Path) -> Iterator[Quickstart]:
+def quickstart(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[Quickstart]:
     script = Quickstart(tmp_path / "homeport")
     yield script
     script.run("--stop", "--purge")
+    if docker_client.images.list(name="homeport/quickstart"):  # a run that failed was not purged
+        docker_client.images.remove("homeport/quickstart:1")
 
 
 def test_two_tasks_answer_over_http_and_a_second_run_leaves_them_as_they_are(
