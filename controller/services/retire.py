@@ -1,4 +1,5 @@
-"""What leaves the state in its time: ended tasks, for the history, and client tokens, for good."""
+"""What leaves the state in its time: ended tasks, for the history; client tokens and deleted task
+definitions, for good."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from agent.protocol.clock import Clock
+from controller.services.definitions import unused_definitions
 from controller.state.changes import Cause, Change
-from controller.state.entities import RunTaskToken, Task
+from controller.state.entities import RunTaskToken, Task, TaskDefinition
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.indexes import ENDED_TASKS
 from controller.state.kernel import State
@@ -64,7 +66,7 @@ class _Departures:
 
 
 class Retirement:
-    """Lets ended tasks and old client tokens go when their time has come."""
+    """Lets ended tasks, old client tokens and unused deleted definitions go when their time has come."""
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
@@ -94,7 +96,8 @@ class Retirement:
 
     def _turn(self) -> None:
         tasks, tokens = self._tasks.due(), self._tokens.due()
-        if not tasks and not tokens:
+        definitions = unused_definitions(self._state.read())
+        if not tasks and not tokens and not definitions:
             return
         with self._state.transaction(Cause("timer", "retirement")) as transaction:
             for key in tasks:
@@ -103,9 +106,11 @@ class Retirement:
                     self._state.history.retire_task(transaction, task)
             for key in tokens:
                 transaction.delete(RunTaskToken, key)
+            for definition in definitions:
+                transaction.delete(TaskDefinition, definition.key, "nothing refers to it any more")
         self._tasks.gone(len(tasks))
         self._tokens.gone(len(tokens))
-        log.debug("retired", tasks=len(tasks), tokens=len(tokens))
+        log.debug("retired", tasks=len(tasks), tokens=len(tokens), definitions=len(definitions))
 
 
 def _is_over(task: object) -> bool:

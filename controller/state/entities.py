@@ -119,6 +119,7 @@ class TaskDefinition(Entity, frozen=True, kw_only=True):
     registered_at: float
     registered_by: str = ""
     deregistered_at: float | None = None
+    delete_requested_at: float | None = None
     tags: tuple[Tag, ...] = ()
 
     @property

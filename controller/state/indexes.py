@@ -16,6 +16,7 @@ from controller.state.entities import (
     TaskDefinition,
     instance_key,
     service_key,
+    task_definition_key,
 )
 from controller.state.lifecycle import holds_resources, is_ended
 
@@ -110,7 +111,7 @@ ENDED_TASKS: Index[Task] = Index(
 """STOPPED tasks under the one value True; they retire to the history after an hour."""
 
 LIVE_TASKS_OF_DEFINITION: Index[Task] = Index(
-    Task, lambda task: () if is_ended(task) else (f"{task.family}:{task.revision}",)
+    Task, lambda task: () if is_ended(task) else (task_definition_key(task.family, task.revision),)
 )
 """Tasks that are not STOPPED, by the key of their task definition."""
 
@@ -129,6 +130,16 @@ DEPLOYMENTS_OF_SERVICE: Index[Deployment] = Index(
 
 DEFINITIONS_OF_FAMILY: Index[TaskDefinition] = Index(TaskDefinition, lambda definition: (definition.family,))
 """Task definition revisions by family."""
+
+DEFINITIONS_TO_DELETE: Index[TaskDefinition] = Index(
+    TaskDefinition, lambda definition: (True,) if definition.status == "DELETE_IN_PROGRESS" else ()
+)
+"""DELETE_IN_PROGRESS revisions under the one value True."""
+
+DEPLOYMENTS_OF_DEFINITION: Index[Deployment] = Index(
+    Deployment, lambda deployment: (task_definition_key(deployment.family, deployment.revision),)
+)
+"""Deployments by the key of their task definition, INACTIVE ones too."""
 
 QUARANTINED_BY_CLUSTER: Index[QuarantinedTask] = Index(QuarantinedTask, lambda task: (task.cluster,))
 """Quarantined tasks by cluster."""
@@ -157,6 +168,8 @@ INDEXES: tuple[Index[Any], ...] = (
     SERVICES_BY_CLUSTER,
     DEPLOYMENTS_OF_SERVICE,
     DEFINITIONS_OF_FAMILY,
+    DEFINITIONS_TO_DELETE,
+    DEPLOYMENTS_OF_DEFINITION,
     QUARANTINED_BY_CLUSTER,
     QUARANTINED_ON_INSTANCE,
     AGENT_KEYS_BY_CLUSTER,

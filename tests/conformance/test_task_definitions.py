@@ -8,6 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conformance.conftest import AwsCli
+from tests.support.processes import wait_until
+
+GONE_S = 30.0
+"""The controller looks every ten seconds for deleted revisions that nothing refers to."""
 
 
 def code_and_message(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
@@ -122,3 +126,26 @@ def test_the_aws_cli_registers_and_describes(aws: AwsCli, name: str) -> None:
     made = aws("register-task-definition", "--family", name, "--container-definitions", definition)
     shown = aws("describe-task-definition", "--task-definition", name)
     assert shown["taskDefinition"] == made["taskDefinition"]
+
+
+def test_a_deleted_revision_goes_and_its_number_is_not_used_again(ecs: Any, name: str) -> None:
+    containers = [{"name": "web", "image": "web:1", "memory": 64}]
+    arn = ecs.register_task_definition(family=name, containerDefinitions=containers)["taskDefinition"][
+        "taskDefinitionArn"
+    ]
+    refused = ecs.delete_task_definitions(taskDefinitions=[arn])
+    assert [failure["arn"] for failure in refused["failures"]] == [arn]
+    ecs.deregister_task_definition(taskDefinition=arn)
+    (deleted,) = ecs.delete_task_definitions(taskDefinitions=[arn])["taskDefinitions"]
+    assert deleted["status"] == "DELETE_IN_PROGRESS"
+
+    def gone() -> bool:
+        try:
+            ecs.describe_task_definition(taskDefinition=arn)
+        except ClientError:
+            return True
+        return False
+
+    wait_until(gone, "the revision is gone", GONE_S)
+    again = ecs.register_task_definition(family=name, containerDefinitions=containers)["taskDefinition"]
+    assert again["revision"] == 2

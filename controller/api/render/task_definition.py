@@ -20,4 +20,6 @@ def render_task_definition(definition: TaskDefinition, names: Names) -> Document
     }
     if definition.deregistered_at is not None:
         shown["deregisteredAt"] = definition.deregistered_at
+    if definition.delete_requested_at is not None:
+        shown["deleteRequestedAt"] = definition.delete_requested_at
     return shown

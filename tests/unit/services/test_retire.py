@@ -1,16 +1,19 @@
-"""Client tokens leave the state a day after they were used, whatever restarts and clocks do."""
+"""What leaves the state in its time, whatever restarts and clocks do."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from controller.services.retire import KEEP_TOKENS_S, TURN_INTERVAL_S, Retirement
 from controller.state.changes import Cause
-from controller.state.entities import RunTaskToken
+from controller.state.entities import RunTaskToken, TaskDefinition, TaskDefinitionFamily
 from controller.state.opening import open_state
 from controller.state.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
+from tests.unit.services.conftest import Controller, definition
 
 
 async def test_a_client_token_is_forgotten_after_a_day_and_a_wall_clock_jump_forgets_nothing(
@@ -39,3 +42,23 @@ async def test_a_client_token_is_forgotten_after_a_day_and_a_wall_clock_jump_for
 def token(name: str, created_at: float) -> RunTaskToken:
     """A token of a call that started nothing."""
     return RunTaskToken(cluster="default", token=name, fingerprint="f", tasks=(), created_at=created_at)
+
+
+async def test_a_definition_to_be_deleted_goes_once_nothing_refers_to_it_and_its_number_is_not_used_again(
+    controller: Controller,
+) -> None:
+    await controller.add_instance("a1")
+    deleted = replace(definition(), status="DELETE_IN_PROGRESS", delete_requested_at=0.0)
+    family = TaskDefinitionFamily(name="web", last_revision=1)
+    await controller.create_service(1, deleted)
+    await controller.put(family)
+    await controller.run_all()
+    await controller.update_service(definition(2), 2)
+    await asyncio.sleep(TURN_INTERVAL_S)
+    assert controller.state.read().get(TaskDefinition, "web:1") == deleted
+    for _ in range(3):
+        await controller.run_all()
+        await asyncio.sleep(5)
+    await asyncio.sleep(TURN_INTERVAL_S)
+    assert controller.state.read().get(TaskDefinition, "web:1") is None
+    assert controller.state.read().get(TaskDefinitionFamily, "web") == family

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controller.api.context import RequestContext
-from controller.api.errors import ClientException
 from controller.api.identifiers import resolve_task_definition
+from controller.api.operations.task_definitions.revision import check_revision_named
 from controller.api.render.task_definition import render_task_definition
 from controller.state.entities import Document
 
@@ -16,8 +16,7 @@ def deregister_task_definition(context: RequestContext, request: Document) -> Do
 
     Deregistering a revision that is not ACTIVE changes nothing and answers it again.
     """
-    if ":" not in request["taskDefinition"].rpartition("/")[2]:
-        raise ClientException("Revision is missing.")
+    check_revision_named(request["taskDefinition"])
     definition = resolve_task_definition(context, request["taskDefinition"], for_launch=False)
     if definition.status == "ACTIVE":
         definition = replace(definition, status="INACTIVE", deregistered_at=context.clock.now())

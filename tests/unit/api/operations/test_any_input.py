@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from controller.api.errors import ApiError
-from controller.state.entities import Deployment, RunTaskToken, Service, Task
+from controller.state.entities import Deployment, RunTaskToken, Service, Task, TaskDefinition
 from tests.unit.api.model_inputs import inputs
 
 OPERATIONS = {
@@ -27,6 +27,7 @@ OPERATIONS = {
     "ListTaskDefinitionFamilies": {},
     "DescribeTaskDefinition": {},
     "DeregisterTaskDefinition": {},
+    "DeleteTaskDefinitions": {},
 }
 EXAMPLES = 150
 
@@ -54,7 +55,7 @@ async def _refusal(api: Any, operation: str, request: dict[str, Any]) -> ApiErro
 
 
 def _everything(api: Any) -> list[Any]:
-    return [dict(api.read.all(kind)) for kind in (Service, Deployment, Task, RunTaskToken)]
+    return [dict(api.read.all(kind)) for kind in (Service, Deployment, Task, RunTaskToken, TaskDefinition)]
 
 
 def _examples(operation: str, fixed: dict[str, Any]) -> list[dict[str, Any]]:
