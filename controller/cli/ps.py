@@ -95,7 +95,7 @@ def print_quarantine_table(quarantined: Sequence[Answer], now: float) -> None:
     rows = [
         [
             short(task["taskArn"]),
-            f"{task.get('family', '-')}:{task.get('version', '-')}",
+            f"{task['family']}:{task['version']}" if task.get("family") else "-",
             short(task.get("containerInstanceArn"))[:12],
             "QUARANTINED",
             age(task.get("firstSeenAt"), now),
