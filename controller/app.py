@@ -18,11 +18,12 @@ from agent.protocol.supervision import Supervisor
 from controller.api.access_keys import KeyPair
 from controller.api.authentication import Authenticator
 from controller.api.context import IdSource
-from controller.api.dispatch import Service, ecs_service, homeport_service
+from controller.api.dispatch import Service, ecs_service, homeport_service, sts_service
 from controller.api.front_door import FrontDoor
 from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
 from controller.bootstrap import listen, open_keyring, open_store, prepare_data_dir, seed
@@ -126,6 +127,7 @@ def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]
     services = (
         ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
         homeport_service(HomeportOperations(keyring, source).typed()),
+        sts_service(STS_OPERATIONS),
     )
     return {service.signing_name: service for service in services}
 

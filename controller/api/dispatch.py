@@ -1,9 +1,9 @@
-"""From a signed service name and an X-Amz-Target to the operation that answers."""
+"""From a signed service name and what a call names to the operation that answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,11 +13,19 @@ from controller.api.errors import (
     ApiError,
     InvalidParameterException,
     SerializationException,
-    UnknownOperationException,
     UnsupportedFeatureException,
 )
 from controller.api.identifiers import cluster_name
+from controller.api.operations.aws_only import REFUSED
 from controller.api.operations.tags import cluster_of_resource
+from controller.api.protocols import (
+    STS_NAMESPACE,
+    STS_VERSION,
+    JsonProtocol,
+    QueryProtocol,
+    WireProtocol,
+    read_form,
+)
 from controller.api.service_model import ServiceModel
 from controller.api.validation import InputValidator, parse_body
 from controller.state.entities import Document
@@ -25,12 +33,6 @@ from controller.state.entities import Document
 TypedOperations = Mapping[str, tuple[type[msgspec.Struct], Any]]
 
 HOMEPORT_TARGET_PREFIX = "HomeportV1"
-
-_ALTERNATIVES = {
-    "Daemon": "Managed daemons run on AWS's own instances; use a service with schedulingStrategy DAEMON.",
-    "Gateway": "Gateways are resources of AWS's own network; put a load balancer in front of the services.",
-}
-"""Operations that never will be here, by a part of their names, and what to use instead."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Operation:
     decode: Callable[[bytes], Any]
     cluster_of: Callable[[RequestContext, Any], str | None]
     handler: Handler
+    for_everyone: bool = False
+    """Whether every caller may call it, whatever their role."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,28 @@ class Service:
     """What one signing name offers."""
 
     signing_name: str
-    target_prefix: str
+    protocol: WireProtocol
     operations: Mapping[str, Operation]
     modelled: frozenset[str]
     """Every operation of the service, those included that this controller does not have."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Operations that this controller never will have, with what to use instead."""
 
-    def operation(self, target: str) -> Operation:
-        """The operation that an X-Amz-Target names.
+    def operation(self, headers: Mapping[str, str], body: bytes) -> Operation:
+        """The operation that a call names, in the way of the service's protocol.
 
         Raises:
             UnknownOperationException: the service has none of this name.
             UnsupportedFeatureException: it has, but this controller does not.
+            MissingAction: the call names none.
         """
-        prefix, _, name = target.partition(".")
-        if prefix != self.target_prefix or name not in self.modelled:
-            raise UnknownOperationException(
-                f"{target[:128]!r} is not an operation of the service {self.signing_name}."
-                if target
-                else "The X-Amz-Target header is missing: this endpoint speaks AWS JSON 1.1."
-            )
+        name = self.protocol.operation_name(headers, body)
+        if name not in self.modelled:
+            raise self.protocol.unknown(name)
         operation = self.operations.get(name)
         if operation is None:
-            alternative = next((text for part, text in _ALTERNATIVES.items() if part in name), "")
-            raise UnsupportedFeatureException(
-                f"{name} is not available on this controller. {alternative}".rstrip()
-            )
+            alternative = f": {self.refused[name]}" if name in self.refused else ""
+            raise UnsupportedFeatureException(f"{name} is not available on this controller{alternative}.")
         return operation
 
 
@@ -86,18 +87,25 @@ def ecs_service(model: ServiceModel, handlers: Mapping[str, Handler], typed: Typ
     # A report that cannot be read must be dropped, not repeated for ever: see operations.submissions.
     operations |= _typed(typed, InvalidParameterException)
     metadata = model.metadata
-    return Service(
-        metadata.signing_name or metadata.endpoint_prefix,
-        metadata.target_prefix,
-        operations,
-        frozenset(model.operations),
-    )
+    signing_name = metadata.signing_name or metadata.endpoint_prefix
+    protocol = JsonProtocol(signing_name, metadata.target_prefix)
+    return Service(signing_name, protocol, operations, frozenset(model.operations), REFUSED)
 
 
 def homeport_service(typed: TypedOperations) -> Service:
     """Our own service."""
     operations = _typed(typed, SerializationException)
-    return Service("homeport", HOMEPORT_TARGET_PREFIX, operations, frozenset(operations))
+    protocol = JsonProtocol("homeport", HOMEPORT_TARGET_PREFIX)
+    return Service("homeport", protocol, operations, frozenset(operations))
+
+
+def sts_service(handlers: Mapping[str, Handler]) -> Service:
+    """STS, which speaks the query protocol. Anybody may ask who they are."""
+    operations = {
+        name: Operation(name, read_form, lambda _context, _request: None, handler, for_everyone=True)
+        for name, handler in handlers.items()
+    }
+    return Service("sts", QueryProtocol(STS_NAMESPACE, STS_VERSION), operations, frozenset(operations))
 
 
 def _checked(validator: InputValidator, model: ServiceModel, name: str) -> Callable[[bytes], Document]:

@@ -10,9 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -26,6 +24,7 @@ from controller.api.errors import (
     ThrottlingException,
     UnknownOperationException,
 )
+from controller.api.protocols import WireProtocol, Written, protocol_of
 from controller.config import ControllerConfig
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
@@ -34,8 +33,6 @@ from controller.telemetry.metrics import ApiMetrics
 
 log = structlog.get_logger(__name__)
 
-CONTENT_TYPE = "application/x-amz-json-1.1"
-FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 BODY_TIMEOUT_S = 30.0
 """Seconds that a client may take to send its body."""
 
@@ -86,7 +83,8 @@ class FrontDoor:
         except ApiError as error:
             code, response = error.code, _error_response(call, error)
         else:
-            code, response = "OK", _response(request_id, 200, msgspec.json.encode(answer))
+            code = "OK"
+            response = _response(request_id, 200, call.protocol.write(request_id, call.operation, answer))
         duration_s = self._clock.monotonic() - started
         self._metrics.note(call.operation, code, duration_s)
         log.debug(
@@ -175,7 +173,8 @@ class FrontDoor:
                 f"This controller does not serve {verified.service[:64]!r}; "
                 f"it serves {', '.join(sorted(self._services))}."
             )
-        operation = service.operation(request.headers.get("X-Amz-Target", ""))
+        call.protocol = service.protocol
+        operation = service.operation(request.headers, body)
         call.operation = operation.name
         return service, operation
 
@@ -183,17 +182,18 @@ class FrontDoor:
 class _Call:
     """What is known of a call so far; errors, metrics and logs use it."""
 
-    __slots__ = ("caller", "operation", "request", "request_id")
+    __slots__ = ("caller", "operation", "protocol", "request", "request_id")
 
     def __init__(self, request: web.Request, request_id: str) -> None:
         self.request = request
         self.request_id = request_id
         self.operation = UNKNOWN
         self.caller: Caller | None = None
+        self.protocol: WireProtocol = protocol_of(request.content_type)
 
 
 def _authorise(context: RequestContext, service: Service, operation: Operation, request: Any) -> None:
-    if context.caller.role == "administrator":
+    if operation.for_everyone or context.caller.role == "administrator":
         return
     if service.signing_name != "ecs":
         raise denied(context.caller, f"{service.signing_name}:{operation.name}")
@@ -217,25 +217,9 @@ def _error_response(call: _Call, error: ApiError) -> web.Response:
     )
     if isinstance(error, SignatureOutOfTime):
         log.warning("clock_skew", caller=error.caller.arn, skew_s=round(error.skew_s, 1))
-    if call.request.content_type == FORM_CONTENT_TYPE:
-        return _form_error_response(call.request_id, error)
-    body = msgspec.json.encode({"__type": error.code, "message": error.message, **error.extra})
-    return _response(call.request_id, error.status, body, error.code)
+    return _response(call.request_id, error.status, call.protocol.write_error(call.request_id, error))
 
 
-def _response(request_id: str, status: int, body: bytes, error_code: str | None = None) -> web.Response:
-    headers = {"x-amzn-RequestId": request_id, "Content-Type": CONTENT_TYPE}
-    if error_code:
-        headers["x-amzn-ErrorType"] = error_code
-    return web.Response(status=status, body=body, headers=headers)
-
-
-def _form_error_response(request_id: str, error: ApiError) -> web.Response:
-    """An error as clients of AWS's query protocol (STS) read it."""
-    kind = "Sender" if error.status < 500 else "Receiver"
-    body = (
-        f"<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>"
-        f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
-    headers = {"x-amzn-RequestId": request_id, "Content-Type": "text/xml"}
-    return web.Response(status=error.status, text=body, headers=headers)
+def _response(request_id: str, status: int, written: Written) -> web.Response:
+    headers = {"x-amzn-RequestId": request_id, "Content-Type": written.content_type, **written.headers}
+    return web.Response(status=status, body=written.body, headers=headers)

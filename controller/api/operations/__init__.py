@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.context import Handler
 from controller.api.operations import (
+    aws_only,
     clusters,
     container_instances,
     registration,
@@ -14,6 +15,7 @@ from controller.api.operations import (
 )
 
 ECS_OPERATIONS: dict[str, Handler] = {
+    **aws_only.OPERATIONS,
     **clusters.OPERATIONS,
     **container_instances.OPERATIONS,
     **registration.OPERATIONS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,11 +23,13 @@ from agent.protocol.signing import Credentials, sign
 from controller.api.access_keys import KeyPair, ensure_agent_key, ensure_root_key
 from controller.api.authentication import Authenticator
 from controller.api.context import Handler, IdSource, RequestContext
-from controller.api.dispatch import ecs_service, homeport_service
+from controller.api.dispatch import ecs_service, homeport_service, sts_service
 from controller.api.front_door import FrontDoor
 from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
+from controller.api.protocols import STS_NAMESPACE
 from controller.api.service_model import ServiceModel
 from controller.config import ControllerConfig
 from controller.keyring import Keyring
@@ -41,7 +44,9 @@ from controller.telemetry.metrics import ControllerMetrics
 from tests.support.clock import FakeClock
 
 TARGET = "AmazonEC2ContainerServiceV20141113"
-NOT_BUILT = "ListAccountSettings"
+FORM = "application/x-www-form-urlencoded"
+IDENTITY = b"Action=GetCallerIdentity&Version=2011-06-15"
+LENT = "ListAccountSettings"
 """An operation of the model that tests lend a handler of their own."""
 
 
@@ -134,7 +139,7 @@ OpenDoor = Callable[..., Any]
 
 @pytest.fixture
 def open_door(tmp_path: Path, clock: FakeClock, model: ServiceModel) -> OpenDoor:
-    """Open a front door; `handler` stands in for the operation `NOT_BUILT`, settings are the config's."""
+    """Open a front door; `handler` stands in for the operation `LENT`, settings are the config's."""
 
     @asynccontextmanager
     async def open_(handler: Handler | None = None, **settings: Any) -> AsyncIterator[Door]:
@@ -142,12 +147,13 @@ def open_door(tmp_path: Path, clock: FakeClock, model: ServiceModel) -> OpenDoor
         store = GatedStore(tmp_path / "state.db")
         state = await open_state(store, clock)
         flushing = asyncio.create_task(state.run())
-        handlers = dict(ECS_OPERATIONS) | ({NOT_BUILT: handler} if handler else {})
+        handlers = dict(ECS_OPERATIONS) | ({LENT: handler} if handler else {})
         keyring = Keyring(b"k" * 32)
         homeport = HomeportOperations(keyring, random.Random(5))
         services = (
             ecs_service(model, handlers, TYPED_OPERATIONS),
             homeport_service(homeport.typed()),
+            sts_service(STS_OPERATIONS),
         )
         front_door = FrontDoor(
             state=state,
@@ -260,24 +266,78 @@ async def test_a_disabled_key_is_not_recognised(door: Door) -> None:
         (
             "CreateDaemon",
             "ecs",
-            "400 UnsupportedFeatureException: CreateDaemon is not available on this controller. Managed",
+            "400 UnsupportedFeatureException: CreateDaemon is not available on this controller: managed",
         ),
-        ("PutAccountSetting", "ecs", "400 UnsupportedFeatureException: PutAccountSetting is not available"),
     ],
 )
 async def test_what_is_not_here_is_said_clearly(door: Door, target: str, service: str, error: str) -> None:
     assert (await door.call(target, service=service)).error.startswith(error)
 
 
-async def test_errors_of_the_query_protocol_are_xml(door: Door) -> None:
-    answer = await door.call(
-        "",
-        b"Action=GetCallerIdentity&Version=2011-06-15",
-        service="sts",
-        content_type="application/x-www-form-urlencoded",
-    )
-    assert answer.status == 400
-    assert ElementTree.fromstring(answer.body).findtext("Error/Code") == "UnknownOperationException"
+async def ask_sts(door: Door, form: bytes, **changes: Any) -> tuple[int, dict[str, str]]:
+    """Status and elements of STS's answer to a form, after checking that both name the same request."""
+    answer = await door.call("", form, **{"service": "sts", "content_type": FORM, **changes})
+    assert answer.headers["Content-Type"] == "text/xml"
+    elements = {
+        element.tag.removeprefix(f"{{{STS_NAMESPACE}}}"): element.text or ""
+        for element in ElementTree.fromstring(answer.body).iter()
+    }
+    assert elements.pop("RequestId") == answer.headers["x-amzn-RequestId"]
+    return answer.status, elements
+
+
+async def test_sts_tells_every_caller_who_they_are(door: Door) -> None:
+    status, root = await ask_sts(door, IDENTITY)
+    assert status == 200
+    assert root["Account"] == "000000000000"
+    assert root["Arn"] == "arn:aws:iam::000000000000:user/administrator"
+    assert re.fullmatch(r"AIDA[A-Z2-7]{17}", root["UserId"])
+    status, agent = await ask_sts(door, IDENTITY, key=door.agent)
+    assert status == 200
+    assert agent["Arn"] == "arn:aws:iam::000000000000:user/agent/default"
+    assert agent["UserId"] != root["UserId"]
+    assert (await ask_sts(door, IDENTITY))[1] == root
+
+
+@pytest.mark.parametrize(
+    ("form", "changes", "status", "code", "message"),
+    [
+        (
+            b"Action=AssumeRole&Version=2011-06-15",
+            {},
+            400,
+            "InvalidAction",
+            "Could not find operation AssumeRole for version 2011-06-15",
+        ),
+        (b"Action=A%01%F0&Version=2011-06-15", {}, 400, "InvalidAction", "Could not find operation A?\ufffd"),
+        (b"Action=GetCallerIdentity&Version=1", {}, 400, "InvalidAction", "for version 1"),
+        (b"Action=GetCallerIdentity", {}, 400, "InvalidAction", "for version NO_VERSION_SPECIFIED"),
+        (b"", {}, 400, "MissingAction", "Missing Action"),
+        (b"{}", {"content_type": "application/json"}, 400, "MissingAction", "Missing Action"),
+        (IDENTITY, {"service": "iam"}, 400, "InvalidAction", "does not serve 'iam'"),
+        (IDENTITY, {"skew_s": -400}, 403, "SignatureDoesNotMatch", "Signature expired"),
+        (
+            IDENTITY,
+            {"key": KeyPair("AKIAUNKNOWN", "x")},
+            400,
+            "InvalidClientTokenId",
+            "The security token included in the request is invalid.",
+        ),
+        (
+            IDENTITY,
+            {"change": lambda headers: headers.pop("Authorization")},
+            403,
+            "MissingAuthenticationToken",
+            "Missing Authentication Token",
+        ),
+    ],
+)
+async def test_errors_of_the_query_protocol_are_xml_and_named_as_sts_names_them(
+    door: Door, form: bytes, changes: dict[str, Any], status: int, code: str, message: str
+) -> None:
+    refused, elements = await ask_sts(door, form, **changes)
+    assert (refused, elements["Code"], elements["Type"]) == (status, code, "Sender")
+    assert message in elements["Message"]
 
 
 async def test_every_operation_of_the_model_answers_nonsense_without_failing(
@@ -383,7 +443,7 @@ async def test_a_fault_in_a_handler_is_a_server_error_and_leaves_nothing_behind(
             raise KeyError("oops")
 
     async with open_door(broken) as door:
-        answer = await door.call(NOT_BUILT)
+        answer = await door.call(LENT)
         assert answer.error.startswith("500 ServerException: Internal error")
         assert answer.headers["x-amzn-RequestId"] in answer.document["message"]
         assert "oops" not in answer.document["message"]
@@ -406,7 +466,7 @@ async def test_trouble_of_the_store_is_told_so_that_clients_try_again(
         raise failure
 
     async with open_door(failing) as door:
-        assert (await door.call(NOT_BUILT)).error.startswith(error)
+        assert (await door.call(LENT)).error.startswith(error)
 
 
 async def test_one_call_too_many_is_throttled_and_the_others_go_on(open_door: OpenDoor) -> None:
@@ -418,7 +478,7 @@ async def test_one_call_too_many_is_throttled_and_the_others_go_on(open_door: Op
         return {"settings": []}
 
     async with open_door(slow, max_requests_in_flight=1) as door:
-        first = asyncio.create_task(door.call(NOT_BUILT))
+        first = asyncio.create_task(door.call(LENT))
         await entered.wait()
         assert (await door.call("ListClusters")).error == "400 ThrottlingException: Rate exceeded"
         release.set()
