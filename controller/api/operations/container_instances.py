@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from controller.api.authentication import denied
 from controller.api.context import Handler, RequestContext
-from controller.api.errors import ClientException, InvalidParameterException
+from controller.api.errors import ClientException, ClusterNotFoundException, InvalidParameterException
 from controller.api.identifiers import instance_id, missing, resolve_cluster
 from controller.api.paging import page
 from controller.api.render.instance import render_instance
@@ -34,7 +34,11 @@ def discover_poll_endpoint(context: RequestContext, request: Document) -> Docume
 
     Agents append `ws`. They keep the answer for twelve hours.
     """
-    cluster = resolve_cluster(context, request.get("cluster"))
+    try:
+        cluster = resolve_cluster(context, request.get("cluster"))
+    except ClusterNotFoundException as error:
+        # The model gives this operation no error of its own for a missing cluster.
+        raise ClientException(error.message) from None
     if value := request.get("containerInstance"):
         instance = _find(context, cluster, value)
         if instance is not None:

@@ -235,5 +235,10 @@ async def test_agents_are_told_the_public_url_where_there_is_one(api: Api) -> No
     assert answer["endpoint"] == "https://ecs.example/acs/"
 
 
+async def test_an_unknown_cluster_is_an_error_that_discovering_may_give(api: Api) -> None:
+    with pytest.raises(ClientException, match=r"Cluster not found\."):
+        await api.call("DiscoverPollEndpoint", cluster="nope")
+
+
 async def test_tags_of_an_instance_are_listed_by_its_arn(api: Api, instance: ContainerInstance) -> None:
     assert await api.call("ListTagsForResource", resourceArn=f"{ARN}/{ID}") == {"tags": []}
