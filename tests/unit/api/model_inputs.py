@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,40 +20,52 @@ NUMBERS = st.one_of(
 )
 
 
-def inputs(operation: str, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
+Known = Mapping[str, Sequence[str]]
+"""Texts that mean something to the state at hand, by the name of the member that takes them."""
+
+NOTHING: Known = {}
+
+
+def inputs(operation: str, known: Known = NOTHING, /, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
     """Inputs of an operation with all, or only a few, of its members; `fixed` ones are there as given."""
     shape = ecs_model().operation_model(operation).input_shape
+    if not shape.members:
+        return st.just(dict(fixed))
     few = st.sets(st.sampled_from(sorted(shape.members)), max_size=3).flatmap(
-        lambda names: _structure(shape, names | set(shape.required_members))
+        lambda names: _structure(shape, names | set(shape.required_members), known)
     )
-    return (few | _value(shape)).map(lambda request: {**request, **fixed})
+    return (few | _structure(shape, shape.members, known)).map(lambda request: {**request, **fixed})
 
 
-def _value(shape: Any) -> st.SearchStrategy[Any]:
+def _value(shape: Any, name: str, known: Known) -> st.SearchStrategy[Any]:
+    """Values of a shape that a member called `name` takes."""
     match shape.type_name:
         case "structure":
-            return _structure(shape, shape.members)
+            return _structure(shape, shape.members, known)
         case "list":
-            return st.lists(_deferred(shape.member), max_size=2)
+            return st.lists(_deferred(shape.member, name, known), max_size=2)
         case "map":
-            return st.dictionaries(TEXTS, _deferred(shape.value), max_size=2)
+            return st.dictionaries(TEXTS, _deferred(shape.value, "", known), max_size=2)
         case "string":
-            return st.sampled_from(shape.enum) if shape.enum else TEXTS
+            texts = st.sampled_from(shape.enum) if shape.enum else TEXTS
+            return st.sampled_from(known[name]) | texts if name in known else texts
         case "boolean":
             return st.booleans()
         case "integer" | "long":
             return NUMBERS
         case "double" | "float":
             return st.floats(allow_nan=False, allow_infinity=False)
+        case "timestamp":
+            return NUMBERS
         case kind:
             raise AssertionError(f"no inputs of type {kind}")
 
 
-def _structure(shape: Any, names: Collection[str]) -> st.SearchStrategy[dict[str, Any]]:
-    members = {name: _deferred(shape.members[name]) for name in shape.members if name in names}
+def _structure(shape: Any, names: Collection[str], known: Known) -> st.SearchStrategy[dict[str, Any]]:
+    members = {name: _deferred(shape.members[name], name, known) for name in shape.members if name in names}
     required = {name: members.pop(name) for name in shape.required_members}
     return st.fixed_dictionaries(required, optional=members)
 
 
-def _deferred(shape: Any) -> st.SearchStrategy[Any]:
-    return st.deferred(lambda: _value(shape))
+def _deferred(shape: Any, name: str, known: Known) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: _value(shape, name, known))
