@@ -32,6 +32,7 @@ from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.services.loop import ServiceLoop
+from controller.services.protection import ProtectionEnd
 from controller.services.retire import Retirement
 from controller.state.kernel import State
 from controller.state.opening import open_state
@@ -89,6 +90,7 @@ async def _serve_state(
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
     retirement = Retirement(state, clock)
+    protection = ProtectionEnd(state, clock)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
@@ -111,6 +113,7 @@ async def _serve_state(
     supervisor.spawn("flush", state.run())
     supervisor.spawn("history", state.history.run())
     supervisor.spawn("retirement", retirement.run())
+    supervisor.spawn("protection", protection.run())
     supervisor.spawn("services", services.run())
     await server.start()
     supervisor.spawn("http", server.run())

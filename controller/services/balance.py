@@ -18,8 +18,8 @@ from controller.services.limits import maximum_live, minimum_healthy
 from controller.services.view import TaskView
 
 Blocked = str
-"""What keeps a service from what it wants: `configuration` (MIN and MAX), `room`, or `hold` (the
-back-off)."""
+"""What keeps a service from what it wants: `configuration` (MIN and MAX), `room`, `hold` (the back-off), or
+`protection` (tasks that would make room may not be stopped)."""
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -53,6 +53,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks of the PRIMARY deployment that are missing, those started now included."""
     blocked: Blocked | None = None
     """Set when tasks are missing and nothing can be done about it now."""
+    too_many_protected: bool = False
+    """Whether more tasks are protected than are desired, so that there remain too many."""
     shortage: Explanation | None = None
     """Why some of the wanted tasks found no place."""
 
@@ -63,7 +65,7 @@ def balance(keep: list[TaskView], replaced: list[TaskView], budget: Budget, plac
     `keep` are the live tasks that are to stay, `replaced` the live ones that are to go. New tasks come
     first where maximumPercent and the instances have room; where they have not, old ones make room, healthy
     ones only as far as minimumHealthyPercent allows. Each new task that has become healthy lets an old one
-    go.
+    go. Protected tasks are stopped by none of this, unless they are unhealthy.
     """
     desired = budget.desired
     minimum = minimum_healthy(desired, budget.minimum_percent)
@@ -89,12 +91,14 @@ def balance(keep: list[TaskView], replaced: list[TaskView], budget: Budget, plac
             # No stop makes room elsewhere, but an instance that drains is to become empty all the same.
             rest = [task for task in replaced if task.displaced and task not in stops]
             stops += _first_to_go(rest, missing, spare - sum(task.healthy for task in stops))
-    stops += _first_to_go(keep, len(keep) - desired, len(keep))
+    excess = _first_to_go(keep, len(keep) - desired, len(keep))
+    stops += excess
     return Balance(
         starts=places.instances,
         stops=tuple(stops),
         wanted=wanted,
-        blocked=None if stops or started else _blocked(wanted, attempt, budget),
+        blocked=None if stops or started else _blocked(wanted, attempt, budget, replaced),
+        too_many_protected=len(keep) - len(excess) > desired,
         shortage=places.shortage if started < attempt else None,
     )
 
@@ -110,25 +114,28 @@ def _stops_would_help(wanted: int, possible: int, attempt: int, launches: int, p
     return started == possible < wanted
 
 
-def _blocked(wanted: int, attempt: int, budget: Budget) -> Blocked | None:
+def _blocked(wanted: int, attempt: int, budget: Budget, replaced: list[TaskView]) -> Blocked | None:
     if not wanted:
         return None
     if not budget.launches:
         return "hold"
+    if any(task.protected for task in replaced):
+        return "protection"
     return "room" if attempt else "configuration"
 
 
 def _first_to_go(tasks: list[TaskView], limit: int, spare: int) -> list[TaskView]:
-    """Up to `limit` tasks in the order in which they go, among them at most `spare` healthy ones.
+    """Up to `limit` tasks in the order in which they go, among them at most `spare` healthy ones and no
+    protected one that is not unhealthy.
 
     Unhealthy ones go first, then those not yet healthy. Among equals, as on ECS, the zone with the most of
     these tasks gives one up, in it the instance with the most, and there the oldest.
     """
     order = _SpreadOrder(tasks)
     chosen = order.take([task for task in tasks if task.unhealthy], limit)
-    undecided = [task for task in tasks if not task.healthy and not task.unhealthy]
-    chosen += order.take(undecided, limit - len(chosen))
-    chosen += order.take([task for task in tasks if task.healthy], min(spare, limit - len(chosen)))
+    free = [task for task in tasks if not task.protected and not task.unhealthy]
+    chosen += order.take([task for task in free if not task.healthy], limit - len(chosen))
+    chosen += order.take([task for task in free if task.healthy], min(spare, limit - len(chosen)))
     return chosen
 
 

@@ -66,6 +66,14 @@ def failed_health_check(task_id: str) -> str:
     return f"(task {task_id}) failed container health checks."
 
 
+def cannot_scale_in(deployment_id: str) -> str:
+    """More tasks are protected than are desired."""
+    return (
+        f"was unable to reach steady state because task set ({deployment_id}) was unable to scale in. "
+        "Reason: The number of protected tasks are more than the desired count of tasks."
+    )
+
+
 def deployment_completed(deployment_id: str) -> str:
     """A deployment has made what the service runs."""
     return f"(deployment {deployment_id}) deployment completed."

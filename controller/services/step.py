@@ -167,6 +167,8 @@ def _announcements(
         found.append(Announcement(text, f"room {result.shortage.cause}"))
     if result.blocked == "configuration" and not stopping and all(task.healthy for task in keep):
         found.append(Announcement(events.DEADLOCK, "configuration"))
+    if result.too_many_protected:
+        found.append(Announcement(events.cannot_scale_in(primary.id), "protection"))
     if outcomes.newly_failed and failed_rounds(outcomes.primary) > FREE_FAILURES:
         found.append(Announcement(events.START_IMPAIRED, "start impaired"))
     assert view.primary is not None
@@ -199,6 +201,8 @@ def _summary(
     match result.blocked:
         case "configuration":
             parts.append("waits: minimumHealthyPercent and maximumPercent leave nothing to start or stop")
+        case "protection":
+            parts.append("waits for the protection of tasks to end")
         case "room":
             parts.append("waits for room on container instances")
         case "hold":

@@ -44,6 +44,8 @@ class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether its health check has failed for good: it is to be replaced."""
     displaced: bool = False
     """Whether its instance is on its way out: the task is to be replaced."""
+    protected: bool = False
+    """Whether neither scaling in nor deployments nor draining may stop it while it is not unhealthy."""
     stopping: bool = False
     """Whether its stop is decided: it counts no more."""
 
@@ -192,6 +194,7 @@ def _task_view(moment: _Moment, task: Task) -> TaskView:
         healthy=healthy,
         unhealthy=unhealthy,
         displaced=displaced,
+        protected=task.protected_until is not None and moment.service.status == "ACTIVE",
         stopping=task.desired_status == "STOPPED",
     )
 

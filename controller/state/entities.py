@@ -259,6 +259,8 @@ class Task(Entity, frozen=True, kw_only=True):
     stopped_at: float | None = None
     stop_code: StopCode | None = None
     stopped_reason: str = ""
+    protected_until: float | None = None
+    """When the task's scale-in protection ends, by wall time; None when it has none or it has ended."""
     pending_reason: str = ""
     """Why a task that has not started yet waits, in the agent's or the scheduler's words."""
     options: Document = {}

@@ -110,6 +110,11 @@ ENDED_TASKS: Index[Task] = Index(
 )
 """STOPPED tasks under the one value True; they retire to the history after an hour."""
 
+PROTECTED_TASKS: Index[Task] = Index(
+    Task, lambda task: (True,) if task.protected_until is not None and not is_ended(task) else ()
+)
+"""Tasks with scale-in protection that are not STOPPED, under the one value True."""
+
 LIVE_TASKS_OF_DEFINITION: Index[Task] = Index(
     Task, lambda task: () if is_ended(task) else (task_definition_key(task.family, task.revision),)
 )
@@ -163,6 +168,7 @@ INDEXES: tuple[Index[Any], ...] = (
     LIVE_TASKS_OF_GROUP,
     UNCOUNTED_FAILED_STARTS,
     ENDED_TASKS,
+    PROTECTED_TASKS,
     LIVE_TASKS_OF_DEFINITION,
     INSTANCES_BY_CLUSTER,
     SERVICES_BY_CLUSTER,

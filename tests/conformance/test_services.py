@@ -158,3 +158,17 @@ def test_the_aws_cli_deploys_and_waits(
     aws("wait", "services-stable", "--cluster", cluster, "--services", "web")
     shown = aws("describe-services", "--cluster", cluster, "--services", "web")
     assert shown["services"][0]["runningCount"] == 1
+
+
+def test_scaling_in_spares_protected_tasks(ecs: Any, cluster: str, family: str, agent: PlayedAgent) -> None:
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=2)
+    settle(ecs, agent, cluster, "web")
+    tasks = ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]
+    (protected,) = ecs.update_task_protection(cluster=cluster, tasks=tasks[:1], protectionEnabled=True)[
+        "protectedTasks"
+    ]
+    assert protected["protectionEnabled"]
+    assert ecs.get_task_protection(cluster=cluster, tasks=tasks[:1])["protectedTasks"] == [protected]
+    ecs.update_service(cluster=cluster, service="web", desiredCount=1)
+    settle(ecs, agent, cluster, "web")
+    assert ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"] == tasks[:1]

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from controller.services.events import EVENT_KIND, decode_event, service_object
 from controller.services.loop import ServiceLoop
+from controller.services.protection import ProtectionEnd
 from controller.services.retire import Retirement
 from controller.state.changes import Cause
 from controller.state.entities import (
@@ -69,9 +70,8 @@ class Controller:
         random = Random(1)
         loop = ServiceLoop(self.state, self.clock, _Settings(), _Ids(random), random)
         retirement = Retirement(self.state, self.clock)
-        self._tasks = [
-            asyncio.create_task(coroutine) for coroutine in (self.state.run(), loop.run(), retirement.run())
-        ]
+        protection = ProtectionEnd(self.state, self.clock)
+        self._tasks = [asyncio.create_task(part.run()) for part in (self.state, loop, retirement, protection)]
 
     async def stop(self) -> None:
         """End everything, what was flushed stays in the store."""

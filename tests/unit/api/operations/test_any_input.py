@@ -17,6 +17,8 @@ OPERATIONS = {
     "StartTask": {"taskDefinition": "web"},
     "StopTask": {},
     "ListTasks": {},
+    "GetTaskProtection": {},
+    "UpdateTaskProtection": {},
     "DescribeTasks": {},
     "CreateService": {"taskDefinition": "web", "serviceName": "new"},
     "UpdateService": {"service": "web"},
