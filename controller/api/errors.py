@@ -21,6 +21,10 @@ class AccessDeniedException(ApiError):
     """The caller is known but may not do this."""
 
 
+class AttributeLimitExceededException(ApiError):
+    """More custom attributes than a container instance can have."""
+
+
 class ClientException(ApiError):
     """A bad identifier, or a thing in the wrong state; every problem of a task definition."""
 
@@ -90,10 +94,27 @@ class MissingAuthenticationTokenException(ApiError):
         super().__init__(message)
 
 
+class MissingVersionException(ApiError):
+    """The version of the instance's agent is not known."""
+
+
+class NoUpdateAvailableException(ApiError):
+    """There is no newer agent to update to."""
+
+
 class PlatformUnknownException(ApiError):
     """No such platform version."""
 
     def __init__(self, message: str = "The specified platform version does not exist.") -> None:
+        super().__init__(message)
+
+
+class ResourceInUseException(ApiError):
+    """A capacity provider to remove is used by a service or a task."""
+
+    def __init__(
+        self, message: str = "The specified capacity provider is in use and cannot be removed."
+    ) -> None:
         super().__init__(message)
 
 

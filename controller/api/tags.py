@@ -8,6 +8,8 @@ from controller.api.errors import InvalidParameterException
 from controller.state.entities import Document, Tag
 
 RESERVED_PREFIX = "aws:"
+MAX_TAGS = 50
+"""Most tags of a resource, those with the reserved prefix not counted."""
 
 
 def parse_tags(given: Iterable[Document] | None) -> tuple[Tag, ...]:

@@ -29,6 +29,7 @@ StopCode = Literal[
 HealthStatus = Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
 ClusterStatus = Literal["ACTIVE", "INACTIVE"]
 TaskDefinitionStatus = Literal["ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"]
+CapacityProviderStatus = Literal["ACTIVE", "INACTIVE"]
 InstanceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 ServiceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 SchedulingStrategy = Literal["REPLICA", "DAEMON"]
@@ -373,6 +374,42 @@ class RunTaskToken(Entity, frozen=True, kw_only=True):
         return f"{self.cluster}/{self.token}"
 
 
+class CapacityProvider(Entity, frozen=True, kw_only=True):
+    """A capacity provider: a named pool of machines that clusters can take instances from.
+
+    FARGATE and FARGATE_SPOT always exist; they are kept only when they have tags.
+    """
+
+    kind: ClassVar[str] = "capacity-provider"
+
+    name: str
+    status: CapacityProviderStatus = "ACTIVE"
+    update_status: str = "CREATE_COMPLETE"
+    auto_scaling_group_provider: Document = {}
+    """The member of that name, defaults filled; empty for FARGATE and FARGATE_SPOT."""
+    created_at: float
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class AccountSetting(Entity, frozen=True, kw_only=True):
+    """An account setting that a principal has, or with the root user's ARN all who have none of their own."""
+
+    kind: ClassVar[str] = "account-setting"
+
+    principal: str
+    """ARN of the user, the role or the root user."""
+    name: str
+    value: str
+
+    @property
+    def key(self) -> str:
+        return account_setting_key(self.principal, self.name)
+
+
 class AccessKey(Entity, frozen=True, kw_only=True):
     """Who may call. The secret is stored encrypted under the key file, which is no part of the store."""
 
@@ -391,6 +428,11 @@ class AccessKey(Entity, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return self.id
+
+
+def account_setting_key(principal: str, name: str) -> str:
+    """Key of a principal's account setting."""
+    return f"{principal}/{name}"
 
 
 def instance_key(cluster: str, instance_id: str) -> str:
@@ -429,6 +471,8 @@ KINDS: tuple[type[Entity], ...] = (
     Deployment,
     QuarantinedTask,
     RunTaskToken,
+    CapacityProvider,
+    AccountSetting,
     AccessKey,
 )
 """Every kind of record that the state holds."""

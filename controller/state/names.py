@@ -62,6 +62,15 @@ class Names(msgspec.Struct, frozen=True):
         """ARN of the service revision that a deployment makes."""
         return self._of_deployment("service-revision", deployment)
 
+    def capacity_provider(self, name: str) -> str:
+        """ARN of a capacity provider by name."""
+        return f"arn:aws:ecs:{self.region}:{self.account}:capacity-provider/{name}"
+
+    @property
+    def root_user(self) -> str:
+        """ARN of the account's root user, whose account settings hold for all who have none of their own."""
+        return f"arn:aws:iam::{self.account}:root"
+
     def _of_deployment(self, resource: str, deployment: Deployment) -> str:
         number = deployment.id.removeprefix("ecs-svc/")
         path = f"{deployment.cluster}/{deployment.service}/{number}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from controller.api.context import Handler
 from controller.api.operations import (
+    account_settings,
     aws_only,
+    capacity_providers,
     clusters,
     container_instances,
     registration,
@@ -15,7 +17,9 @@ from controller.api.operations import (
 )
 
 ECS_OPERATIONS: dict[str, Handler] = {
+    **account_settings.OPERATIONS,
     **aws_only.OPERATIONS,
+    **capacity_providers.OPERATIONS,
     **clusters.OPERATIONS,
     **container_instances.OPERATIONS,
     **registration.OPERATIONS,

@@ -1,12 +1,15 @@
-"""Clusters: create, describe, list, delete."""
+"""Clusters: create, describe, list, update, delete."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from controller.api.account_settings import effective_setting
 from controller.api.authentication import denied
+from controller.api.capacity_providers import active_provider, checked_strategy, providers_in_use
 from controller.api.context import Handler, RequestContext
 from controller.api.errors import (
     ClusterContainsContainerInstancesException,
@@ -14,6 +17,7 @@ from controller.api.errors import (
     ClusterContainsTasksException,
     ClusterNotFoundException,
     InvalidParameterException,
+    ResourceInUseException,
 )
 from controller.api.identifiers import DEFAULT_CLUSTER, cluster_name, missing, resolve_cluster
 from controller.api.paging import page
@@ -24,10 +28,12 @@ from controller.state.indexes import INSTANCES_BY_CLUSTER, LIVE_TASKS_BY_CLUSTER
 
 MAX_DESCRIBED = 100
 CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-BUILT_IN_CAPACITY_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
+MAX_CAPACITY_PROVIDERS = 20
+INSIGHTS = "containerInsights"
 INSIGHTS_VALUES = ("enabled", "disabled", "enhanced")
 
-_KEPT_MEMBERS = ("configuration", "capacityProviders", "defaultCapacityProviderStrategy")
+EVERYTHING = ("ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "TAGS")
+"""What answers to changes of a cluster show of it."""
 
 
 def create_cluster(context: RequestContext, request: Document) -> Document:
@@ -38,13 +44,13 @@ def create_cluster(context: RequestContext, request: Document) -> Document:
     if not CLUSTER_NAME.fullmatch(name):
         raise InvalidParameterException("Invalid cluster name")
     tags = parse_tags(request.get("tags"))
-    options = _options(request)
+    options = _options(context, request)
     existing = context.read.get(Cluster, name)
     if existing is None or existing.status != "ACTIVE":
         with context.transaction() as transaction:
             existing = Cluster(name=name, created_at=transaction.now, tags=tags, options=options)
             transaction.put(existing, "created")
-    return {"cluster": render_cluster(existing, context.read, ("CONFIGURATIONS", "SETTINGS", "TAGS"))}
+    return {"cluster": render_cluster(existing, context.read, EVERYTHING)}
 
 
 def describe_clusters(context: RequestContext, request: Document) -> Document:
@@ -80,6 +86,47 @@ def list_clusters(context: RequestContext, request: Document) -> Document:
     return answer
 
 
+def update_cluster(context: RequestContext, request: Document) -> Document:
+    """Change settings, configuration and Service Connect defaults, each if it is given.
+
+    An empty namespace takes the Service Connect defaults back.
+    """
+    cluster = resolve_cluster(context, request["cluster"])
+    options = {**cluster.options, **_configured(request)}
+    if "settings" in request:
+        options["settings"] = _settings(_present_settings(cluster), request["settings"])
+    if options.get("serviceConnectDefaults") == {"namespace": ""}:
+        del options["serviceConnectDefaults"]
+    return _change_options(context, cluster, options, "updated")
+
+
+def update_cluster_settings(context: RequestContext, request: Document) -> Document:
+    """Change settings; those that are not given stay."""
+    cluster = resolve_cluster(context, request["cluster"])
+    settings = _settings(_present_settings(cluster), request["settings"])
+    return _change_options(context, cluster, {**cluster.options, "settings": settings}, "settings updated")
+
+
+def put_cluster_capacity_providers(context: RequestContext, request: Document) -> Document:
+    """Give a cluster the capacity providers and the default strategy that it has from now on.
+
+    Raises:
+        ResourceInUseException: a service or a task uses a provider that the cluster would lose.
+    """
+    cluster = resolve_cluster(context, request["cluster"])
+    chosen = _capacity_options(context, request)
+    kept = chosen.get("capacityProviders", ())
+    lost = {name for name in cluster.options.get("capacityProviders", ()) if name not in kept}
+    if lost & providers_in_use(context.read, cluster.name):
+        raise ResourceInUseException
+    before = {
+        member: value
+        for member, value in cluster.options.items()
+        if member not in ("capacityProviders", "defaultCapacityProviderStrategy")
+    }
+    return _change_options(context, cluster, before | chosen, "capacity providers changed")
+
+
 def delete_cluster(context: RequestContext, request: Document) -> Document:
     """Make an empty cluster INACTIVE."""
     cluster = resolve_cluster(context, request["cluster"])
@@ -95,7 +142,12 @@ def delete_cluster(context: RequestContext, request: Document) -> Document:
     inactive = replace(cluster, status="INACTIVE")
     with context.transaction() as transaction:
         transaction.put(inactive, "deleted")
-    return {"cluster": render_cluster(inactive, read, ("CONFIGURATIONS", "SETTINGS", "TAGS"))}
+    return {"cluster": render_cluster(inactive, read, EVERYTHING)}
+
+
+def _present_settings(cluster: Cluster) -> list[Document]:
+    settings: list[Document] = cluster.options.get("settings", DEFAULT_SETTINGS)
+    return settings
 
 
 def _find(context: RequestContext, value: str) -> Cluster | None:
@@ -105,31 +157,52 @@ def _find(context: RequestContext, value: str) -> Cluster | None:
         return None
 
 
-def _options(request: Document) -> Document:
-    options = {name: request[name] for name in _KEPT_MEMBERS if request.get(name)}
+def _change_options(context: RequestContext, cluster: Cluster, options: Document, why: str) -> Document:
+    """Keep the options of a cluster if they are other ones, and show it."""
+    if options != cluster.options:
+        cluster = replace(cluster, options=options)
+        with context.transaction() as transaction:
+            transaction.put(cluster, why)
+    return {"cluster": render_cluster(cluster, context.read, EVERYTHING)}
+
+
+def _options(context: RequestContext, request: Document) -> Document:
+    """What a new cluster keeps of the request."""
+    insights = effective_setting(context.read, context.caller.arn, INSIGHTS).value
+    options = {"settings": _settings([{"name": INSIGHTS, "value": insights}], request.get("settings", ()))}
+    return options | _configured(request) | _capacity_options(context, request)
+
+
+def _configured(request: Document) -> Document:
+    """The configuration and the Service Connect defaults of a request, if it has them."""
+    options: Document = {}
+    if configuration := request.get("configuration"):
+        command = configuration.get("executeCommandConfiguration", {})
+        if command.get("logging") == "OVERRIDE" and not command.get("logConfiguration"):
+            raise InvalidParameterException("logConfiguration is required when logging is OVERRIDE.")
+        options["configuration"] = configuration
     if defaults := request.get("serviceConnectDefaults"):
         options["serviceConnectDefaults"] = {"namespace": defaults["namespace"]}
-    if settings := request.get("settings"):
-        options["settings"] = _settings(settings)
-    providers = options.get("capacityProviders", [])
-    for provider in providers:
-        if provider not in BUILT_IN_CAPACITY_PROVIDERS:
-            raise InvalidParameterException(
-                f"The specified capacity provider '{provider}' was not found. "
-                "Specify a valid name or ARN and try again."
-            )
-    for item in options.get("defaultCapacityProviderStrategy", ()):
-        if item["capacityProvider"] not in providers:
-            raise InvalidParameterException(
-                "The specified capacity provider strategy cannot contain a capacity provider that is not "
-                "associated with the cluster. Associate the capacity provider with the cluster and try again."
-            )
     return options
 
 
-def _settings(settings: list[Document]) -> list[Document]:
-    kept = {setting["name"]: setting for setting in DEFAULT_SETTINGS}
-    for setting in settings:
+def _capacity_options(context: RequestContext, request: Document) -> Document:
+    """The capacity providers and the default strategy of a request, checked; providers by their names."""
+    given = request.get("capacityProviders", ())
+    names = list(dict.fromkeys(active_provider(context.read, value).name for value in given))
+    if len(names) > MAX_CAPACITY_PROVIDERS:
+        raise InvalidParameterException(
+            f"A cluster can have a maximum of {MAX_CAPACITY_PROVIDERS} capacity providers."
+        )
+    strategy = checked_strategy(context.read, request.get("defaultCapacityProviderStrategy", ()), names)
+    options = {"capacityProviders": names, "defaultCapacityProviderStrategy": strategy}
+    return {member: value for member, value in options.items() if value}
+
+
+def _settings(before: Sequence[Document], given: Sequence[Document]) -> list[Document]:
+    """Cluster settings with the given ones in place of those of the same name."""
+    kept = {setting["name"]: setting for setting in before}
+    for setting in given:
         name, value = setting.get("name"), setting.get("value")
         if name is None:
             raise InvalidParameterException("Setting name can not be null.")
@@ -144,4 +217,7 @@ OPERATIONS: dict[str, Handler] = {
     "DeleteCluster": delete_cluster,
     "DescribeClusters": describe_clusters,
     "ListClusters": list_clusters,
+    "PutClusterCapacityProviders": put_cluster_capacity_providers,
+    "UpdateCluster": update_cluster,
+    "UpdateClusterSettings": update_cluster_settings,
 }

@@ -26,7 +26,12 @@ LAUNCH_TYPE_NAMES = {
 }
 """How launch types are written in the names of statistics."""
 
-_STATISTIC_STATUSES = {"RUNNING": "running", "PENDING": "pending", "PROVISIONING": "pending"}
+_STATISTIC_STATUSES = {
+    "RUNNING": "running",
+    "PENDING": "pending",
+    "PROVISIONING": "pending",
+    "ACTIVATING": "pending",
+}
 
 
 def render_cluster(cluster: Cluster, read: Reader, include: Collection[str]) -> Document:
@@ -51,6 +56,8 @@ def render_cluster(cluster: Cluster, read: Reader, include: Collection[str]) -> 
         "capacityProviders": options.get("capacityProviders", []),
         "defaultCapacityProviderStrategy": options.get("defaultCapacityProviderStrategy", []),
     }
+    if "ATTACHMENTS" in include:
+        document["attachments"] = []
     if "CONFIGURATIONS" in include and "configuration" in options:
         document["configuration"] = options["configuration"]
     if "serviceConnectDefaults" in options:

@@ -1,4 +1,4 @@
-"""CreateCluster, DescribeClusters, ListClusters, DeleteCluster."""
+"""The operations on clusters, their capacity providers included."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from controller.api.errors import (
     ClusterContainsTasksException,
     ClusterNotFoundException,
     InvalidParameterException,
+    ResourceInUseException,
 )
-from controller.state.entities import Cluster, ContainerInstance, Service, Task
+from controller.state.entities import CapacityProvider, Cluster, ContainerInstance, Service, Task
 from tests.unit.api.conftest import Api, agent_of
 
 ARN = "arn:aws:ecs:us-east-1:000000000000:cluster"
@@ -54,7 +55,8 @@ async def test_a_new_cluster_shows_everything_it_was_given(api: Api) -> None:
         "settings": [{"name": "containerInsights", "value": "enabled"}],
         "configuration": {"executeCommandConfiguration": {"logging": "NONE"}},
         "capacityProviders": ["FARGATE"],
-        "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
+        "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}],
+        "attachments": [],
     }
 
 
@@ -85,6 +87,10 @@ async def test_creating_an_inactive_cluster_again_starts_it_anew(api: Api) -> No
         (
             {"defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE"}]},
             "not associated with the cluster",
+        ),
+        (
+            {"configuration": {"executeCommandConfiguration": {"logging": "OVERRIDE"}}},
+            "logConfiguration is required",
         ),
         ({"tags": [{"key": "AWS:x"}]}, "reserved prefix"),
         ({"tags": [{"key": "x"}, {"key": "x"}]}, "Duplicate tag keys"),
@@ -202,3 +208,150 @@ async def test_clusters_are_listed_page_by_page(api: Api) -> None:
             break
         token = {"nextToken": answer["nextToken"]}
     assert seen == [f"{ARN}/c{number}" for number in range(5)] + [f"{ARN}/default"]
+
+
+async def test_updating_a_cluster_changes_what_is_given_and_keeps_the_rest(api: Api) -> None:
+    await api.call(
+        "CreateCluster",
+        clusterName="edge",
+        configuration={"executeCommandConfiguration": {"logging": "NONE"}},
+        serviceConnectDefaults={"namespace": "internal"},
+    )
+    updated = await api.call(
+        "UpdateCluster", cluster="edge", settings=[{"name": "containerInsights", "value": "enhanced"}]
+    )
+    assert updated["cluster"]["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
+    assert updated["cluster"]["configuration"] == {"executeCommandConfiguration": {"logging": "NONE"}}
+    assert updated["cluster"]["serviceConnectDefaults"] == {"namespace": "internal"}
+    updated = await api.call(
+        "UpdateCluster",
+        cluster=f"{ARN}/edge",
+        configuration={"executeCommandConfiguration": {"logging": "DEFAULT"}},
+        serviceConnectDefaults={"namespace": ""},
+    )
+    assert updated["cluster"]["configuration"] == {"executeCommandConfiguration": {"logging": "DEFAULT"}}
+    assert "serviceConnectDefaults" not in updated["cluster"]
+    described = await api.call("DescribeClusters", clusters=["edge"], include=["SETTINGS"])
+    assert described["clusters"][0]["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
+
+
+async def test_cluster_settings_are_updated_by_name(api: Api) -> None:
+    setting = {"name": "containerInsights", "value": "enabled"}
+    updated = await api.call("UpdateClusterSettings", cluster="default", settings=[setting])
+    assert updated["cluster"]["settings"] == [setting]
+    with pytest.raises(InvalidParameterException, match="containerInsights should be one of"):
+        await api.call("UpdateClusterSettings", cluster="default", settings=[{**setting, "value": "perhaps"}])
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"),
+    [
+        ("UpdateCluster", {}),
+        ("UpdateClusterSettings", {"settings": []}),
+        ("PutClusterCapacityProviders", {"capacityProviders": [], "defaultCapacityProviderStrategy": []}),
+    ],
+)
+async def test_only_active_clusters_are_changed(api: Api, operation: str, members: dict[str, Any]) -> None:
+    await api.call("DeleteCluster", cluster="default")
+    with pytest.raises(ClusterNotFoundException):
+        await api.call(operation, cluster="default", **members)
+
+
+async def test_a_new_cluster_has_container_insights_as_the_account_setting_says(api: Api) -> None:
+    await api.call("PutAccountSettingDefault", name="containerInsights", value="enhanced")
+    created = await api.call("CreateCluster", clusterName="edge")
+    assert created["cluster"]["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
+    setting = {"name": "containerInsights", "value": "disabled"}
+    chosen = await api.call("CreateCluster", clusterName="other", settings=[setting])
+    assert chosen["cluster"]["settings"] == [setting]
+
+
+def a_pool(name: str, **changes: Any) -> CapacityProvider:
+    return CapacityProvider(name=name, created_at=1.0, **changes)
+
+
+async def put_providers(
+    api: Api, providers: list[str], strategy: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    answer = await api.call(
+        "PutClusterCapacityProviders",
+        cluster="default",
+        capacityProviders=providers,
+        defaultCapacityProviderStrategy=strategy or [],
+    )
+    cluster: dict[str, Any] = answer["cluster"]
+    return cluster
+
+
+async def test_a_clusters_capacity_providers_are_replaced_as_a_whole(api: Api) -> None:
+    api.put(a_pool("small"), a_pool("large"))
+    arn = ARN.replace(":cluster", ":capacity-provider/large")
+    cluster = await put_providers(
+        api,
+        ["small", arn],
+        [{"capacityProvider": arn, "base": 2}, {"capacityProvider": "small", "weight": 3}],
+    )
+    assert cluster["capacityProviders"] == ["small", "large"]
+    assert cluster["defaultCapacityProviderStrategy"] == [
+        {"capacityProvider": "large", "weight": 0, "base": 2},
+        {"capacityProvider": "small", "weight": 3, "base": 0},
+    ]
+    cluster = await put_providers(api, ["small"])
+    assert (cluster["capacityProviders"], cluster["defaultCapacityProviderStrategy"]) == (["small"], [])
+    cluster = await put_providers(api, [])
+    assert cluster["capacityProviders"] == []
+
+
+@pytest.mark.parametrize(
+    ("providers", "strategy", "message"),
+    [
+        (["none"], [], "The specified capacity provider 'none' was not found"),
+        (["gone"], [], "The specified capacity provider 'gone' was not found"),
+        ([f"pool{number}" for number in range(21)], [], "maximum of 20 capacity providers"),
+        (["pool0"], [{"capacityProvider": "pool1"}], "not associated with the cluster"),
+        (["pool0"], [{"capacityProvider": "pool0", "weight": 1}] * 2, "only once"),
+        (["pool0"], [{"capacityProvider": "pool0", "weight": 1}] * 21, "maximum of 20"),
+        (
+            ["pool0", "FARGATE"],
+            [{"capacityProvider": "pool0", "weight": 1}, {"capacityProvider": "FARGATE"}],
+            "cannot contain a mix",
+        ),
+        (
+            ["pool0", "pool1"],
+            [{"capacityProvider": name, "weight": 1, "base": 1} for name in ("pool0", "pool1")],
+            "Only one capacity provider",
+        ),
+        (
+            ["pool0", "pool1"],
+            [{"capacityProvider": name} for name in ("pool0", "pool1")],
+            "must have a weight value greater than zero",
+        ),
+    ],
+)
+async def test_bad_capacity_providers_of_a_cluster_are_refused(
+    api: Api, providers: list[str], strategy: list[dict[str, Any]], message: str
+) -> None:
+    api.put(a_pool("gone", status="INACTIVE"), *(a_pool(f"pool{number}") for number in range(21)))
+    with pytest.raises(InvalidParameterException, match=message):
+        await put_providers(api, providers, strategy)
+    assert (await api.call("DescribeClusters"))["clusters"][0]["capacityProviders"] == []
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        Service(
+            cluster="default",
+            name="web",
+            created_at=1.0,
+            options={"capacityProviderStrategy": [{"capacityProvider": "pool", "weight": 1}]},
+        ),
+        a_task(options={"capacityProviderName": "pool"}),
+    ],
+)
+async def test_a_provider_in_use_stays_with_its_cluster(api: Api, user: Any) -> None:
+    api.put(a_pool("pool"), a_pool("other"), user)
+    await put_providers(api, ["pool", "other"])
+    with pytest.raises(ResourceInUseException, match="is in use and cannot be removed"):
+        await put_providers(api, ["other"])
+    assert (await put_providers(api, ["pool"]))["capacityProviders"] == ["pool"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from controller.state.entities import (
     AccessKey,
+    AccountSetting,
     Attribute,
+    CapacityProvider,
     Cluster,
     ContainerInstance,
     Deployment,
@@ -204,6 +206,29 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
         (
             '[1,{"cluster":"default","token":"token-1","fingerprint":"f","tasks":["00000000000000000000'
             '000000000001"],"failures":[{"reason":"RESOURCE:CPU"}],"created_at":1700000011.0}]'
+        ),
+    ),
+    "capacity-provider": (
+        CapacityProvider(
+            name="pool",
+            update_status="UPDATE_COMPLETE",
+            auto_scaling_group_provider={"autoScalingGroupArn": "pool-1", "managedDraining": "ENABLED"},
+            created_at=1_700_000_020.0,
+            tags=(Tag("team", "web"),),
+        ),
+        (
+            '[1,{"name":"pool","update_status":"UPDATE_COMPLETE","auto_scaling_group_provider":{"autoSc'
+            'alingGroupArn":"pool-1","managedDraining":"ENABLED"},"created_at":1700000020.0,"tags":[{"k'
+            'ey":"team","value":"web"}]}]'
+        ),
+    ),
+    "account-setting": (
+        AccountSetting(
+            principal="arn:aws:iam::000000000000:root", name="containerInsights", value="enabled"
+        ),
+        (
+            '[1,{"principal":"arn:aws:iam::000000000000:root","name":"containerInsights","value":"enabl'
+            'ed"}]'
         ),
     ),
     "access-key": (

@@ -1,0 +1,61 @@
+"""Account settings: which there are, what they may be, and which value holds for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.api.errors import InvalidParameterException
+from controller.state.entities import AccountSetting, account_setting_key
+from controller.state.kernel import Reader
+
+_SWITCH = ("enabled", "disabled")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One setting: its values, and the one that holds where nobody has set it."""
+
+    values: tuple[str, ...]
+    default: str
+    changeable: bool = True
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "awsvpcTrunking": Definition(_SWITCH, "disabled"),
+    "containerInsights": Definition((*_SWITCH, "enhanced"), "disabled"),
+    "containerInstanceLongArnFormat": Definition(_SWITCH, "enabled"),
+    "defaultLogDriverMode": Definition(("blocking", "non-blocking"), "blocking"),
+    "fargateEventWindows": Definition(_SWITCH, "disabled"),
+    "fargateFIPSMode": Definition(_SWITCH, "disabled"),
+    "fargateTaskRetirementWaitPeriod": Definition(("0", "7", "14"), "7"),
+    "guardDutyActivate": Definition(("on", "off"), "off", changeable=False),
+    "serviceLongArnFormat": Definition(_SWITCH, "enabled"),
+    "tagResourceAuthorization": Definition(("on", "off"), "off"),
+    "taskLongArnFormat": Definition(_SWITCH, "enabled"),
+}
+"""Every setting by name. Those of AWS's own infrastructure are kept and answered and change nothing here."""
+
+LONG_ARNS = ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
+"""Settings that can only be enabled: this controller has the long form of ARNs alone."""
+
+
+def definition_of(name: str) -> Definition:
+    """The definition of a setting.
+
+    Raises:
+        InvalidParameterException: there is no such setting.
+    """
+    definition = DEFINITIONS.get(name)
+    if definition is None:
+        raise InvalidParameterException(f"name should be one of [{','.join(DEFINITIONS)}]")
+    return definition
+
+
+def effective_setting(read: Reader, principal: str, name: str) -> AccountSetting:
+    """The setting that holds for a principal: its own, else the root user's, else the default."""
+    root = read.names.root_user
+    for holder in (principal, root):
+        setting = read.get(AccountSetting, account_setting_key(holder, name))
+        if setting is not None:
+            return setting
+    return AccountSetting(principal=root, name=name, value=definition_of(name).default)
