@@ -157,6 +157,8 @@ class Contacts:
         after = replace(before, **changes)
         if after.connected != before.connected:
             after = replace(after, changed_at=self._clock.now())
+        if after.runtime_status != before.runtime_status:
+            after = replace(after, runtime_changed_at=self._clock.now())
         if after == booked:
             return
         caller = self._state.names.instance_id(cluster, instance_id)

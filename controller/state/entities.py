@@ -177,6 +177,8 @@ class InstanceConnection(Entity, frozen=True, kw_only=True):
     runtime_status: str = ""
     """What the agent says about its container runtime: OK, IMPAIRED, INSUFFICIENT_DATA or INITIALIZING; empty
     before it spoke."""
+    runtime_changed_at: float = 0.0
+    """When the agent first said so."""
     changed_at: float
 
     @property

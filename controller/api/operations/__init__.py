@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.api.context import Handler
 from controller.api.operations import (
     account_settings,
+    attributes,
     aws_only,
     capacity_providers,
     clusters,
@@ -18,6 +19,7 @@ from controller.api.operations import (
 
 ECS_OPERATIONS: dict[str, Handler] = {
     **account_settings.OPERATIONS,
+    **attributes.OPERATIONS,
     **aws_only.OPERATIONS,
     **capacity_providers.OPERATIONS,
     **clusters.OPERATIONS,

@@ -1,4 +1,4 @@
-"""Container instances: where agents connect, describe, list, drain, deregister."""
+"""Container instances: where agents connect, describe, list, drain, deregister, update."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from msgspec.structs import replace
 
 from controller.api.authentication import denied
 from controller.api.context import Handler, RequestContext
-from controller.api.errors import ClientException, ClusterNotFoundException, InvalidParameterException
+from controller.api.errors import (
+    ClientException,
+    ClusterNotFoundException,
+    InvalidParameterException,
+    MissingVersionException,
+    NoUpdateAvailableException,
+)
 from controller.api.identifiers import instance_id, missing, resolve_cluster
 from controller.api.paging import page
 from controller.api.render.instance import render_instance
@@ -134,6 +140,25 @@ def deregister_container_instance(context: RequestContext, request: Document) ->
     return {"containerInstance": render_instance(instance, context.read, ())}
 
 
+def update_container_agent(context: RequestContext, request: Document) -> Document:
+    """Say that there is no newer agent: this controller hands out none, and machines keep the one they have.
+
+    Raises:
+        MissingVersionException: the instance's agent never told its version.
+        NoUpdateAvailableException: always else.
+    """
+    cluster = resolve_cluster(context, request.get("cluster"))
+    instance = _find(context, cluster, request["containerInstance"])
+    if instance is None or instance.status == "INACTIVE":
+        raise InvalidParameterException("The referenced container instance was not found.")
+    if not instance.agent_version:
+        raise MissingVersionException("The version of the container agent on this instance is not known.")
+    raise NoUpdateAvailableException(
+        f"There is no update available for the container agent {instance.agent_version}: this controller "
+        "hands out no agents. Install another version on the machine and start it; its tasks go on."
+    )
+
+
 def _filter(request: Document) -> Expression | None:
     if not request.get("filter"):
         return None
@@ -178,5 +203,6 @@ OPERATIONS: dict[str, Handler] = {
     "DescribeContainerInstances": describe_container_instances,
     "DiscoverPollEndpoint": discover_poll_endpoint,
     "ListContainerInstances": list_container_instances,
+    "UpdateContainerAgent": update_container_agent,
     "UpdateContainerInstancesState": update_container_instances_state,
 }

@@ -9,6 +9,9 @@ from controller.state.entities import Attribute, ContainerInstance, Document, In
 from controller.state.kernel import Reader
 from controller.state.usage import InstanceUsage
 
+HEALTH_STATES = ("IMPAIRED", "INSUFFICIENT_DATA", "INITIALIZING", "OK")
+"""States of health, the worst first: an instance is as well as its worst part."""
+
 
 def render_instance(instance: ContainerInstance, read: Reader, include: Collection[str]) -> Document:
     """An instance with what its tasks leave of it; `include` names what is shown beyond the basics."""
@@ -30,6 +33,8 @@ def render_instance(instance: ContainerInstance, read: Reader, include: Collecti
         "attachments": [],
         "tags": render_tags(instance.tags) if "TAGS" in include else [],
     }
+    if instance.gpu_ids:
+        document["gpuDevices"] = _gpu_devices(instance, usage)
     if instance.status_reason:
         document["statusReason"] = instance.status_reason
     elif connection is not None and connection.clock_skew_s:
@@ -116,15 +121,46 @@ def _version_info(instance: ContainerInstance) -> Document:
     return {name: version for name, version in versions.items() if version}
 
 
+def _gpu_devices(instance: ContainerInstance, usage: InstanceUsage) -> list[Document]:
+    """A GPU belongs to one container as a whole, or to none."""
+    return [
+        {
+            "gpuId": gpu,
+            "sharingMode": "DEDICATED" if gpu in usage.gpu_ids else "IDLE",
+            "containerCount": int(gpu in usage.gpu_ids),
+        }
+        for gpu in instance.gpu_ids
+    ]
+
+
 def _health(connection: InstanceConnection | None) -> Document:
-    """What is known of an instance's health: whether its agent is there."""
+    """What is known of an instance's health: whether its agent is there, and what it said about Docker."""
     if connection is None:
         return {"overallStatus": "INSUFFICIENT_DATA", "details": []}
-    status = "OK" if connection.connected else "IMPAIRED"
-    detail = {
-        "type": "AGENT_CONNECTIVITY",
-        "status": status,
-        "lastUpdated": connection.changed_at,
-        "lastStatusChange": connection.changed_at,
-    }
-    return {"overallStatus": status, "details": [detail]}
+    details = [
+        _health_detail(
+            "AGENT_CONNECTIVITY",
+            "OK" if connection.connected else "IMPAIRED",
+            "" if connection.connected else "The agent is not connected.",
+            connection.changed_at,
+        )
+    ]
+    if connection.runtime_status:
+        known = connection.runtime_status in HEALTH_STATES
+        details.append(
+            _health_detail(
+                "CONTAINER_RUNTIME",
+                connection.runtime_status if known else "INSUFFICIENT_DATA",
+                "The container runtime does not answer." if connection.runtime_status == "IMPAIRED" else "",
+                connection.runtime_changed_at,
+            )
+        )
+    overall = min((detail["status"] for detail in details), key=HEALTH_STATES.index)
+    return {"overallStatus": overall, "details": details}
+
+
+def _health_detail(type_: str, status: str, reason: str, changed_at: float) -> Document:
+    detail = {"type": type_, "status": status, "lastUpdated": changed_at, "lastStatusChange": changed_at}
+    if reason:
+        detail["statusReason"] = reason
+    return detail

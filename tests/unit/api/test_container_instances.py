@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from controller.api.errors import (
     AccessDeniedException,
     ClientException,
     InvalidParameterException,
+    MissingVersionException,
+    NoUpdateAvailableException,
 )
 from controller.state.entities import ContainerInstance, InstanceConnection, Task
 from controller.state.lifecycle import last_status
@@ -113,6 +116,74 @@ async def test_health_and_agent_connected_follow_the_connection(
     shown = (await describe(api, ID, include=["CONTAINER_INSTANCE_HEALTH"]))["containerInstances"][0]
     assert shown["agentConnected"] is bool(connected)
     assert shown["healthStatus"]["overallStatus"] == status
+
+
+async def health(api: Api, **connection: Any) -> dict[str, Any]:
+    api.put(InstanceConnection(cluster="default", id=ID, changed_at=5.0, **connection))
+    answer = await describe(api, ID, include=["CONTAINER_INSTANCE_HEALTH"])
+    status: dict[str, Any] = answer["containerInstances"][0]["healthStatus"]
+    return status
+
+
+async def test_health_tells_of_the_agent_and_of_the_container_runtime(
+    api: Api, instance: ContainerInstance
+) -> None:
+    runtime = {"runtime_status": "IMPAIRED", "runtime_changed_at": 7.0}
+    assert await health(api, connected=True, **runtime) == {
+        "overallStatus": "IMPAIRED",
+        "details": [
+            {"type": "AGENT_CONNECTIVITY", "status": "OK", "lastUpdated": 5.0, "lastStatusChange": 5.0},
+            {
+                "type": "CONTAINER_RUNTIME",
+                "status": "IMPAIRED",
+                "statusReason": "The container runtime does not answer.",
+                "lastUpdated": 7.0,
+                "lastStatusChange": 7.0,
+            },
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("connected", "runtime", "overall"),
+    [
+        (True, "", "OK"),
+        (True, "OK", "OK"),
+        (True, "INITIALIZING", "INITIALIZING"),
+        (True, "never heard of", "INSUFFICIENT_DATA"),
+        (False, "OK", "IMPAIRED"),
+    ],
+)
+async def test_an_instance_is_as_healthy_as_its_worst_part(
+    api: Api, instance: ContainerInstance, connected: bool, runtime: str, overall: str
+) -> None:
+    assert (await health(api, connected=connected, runtime_status=runtime))["overallStatus"] == overall
+
+
+async def test_gpus_are_shown_with_who_has_them(api: Api, instance: ContainerInstance) -> None:
+    api.put(on_instance("a" * 32, gpu_ids=("g1",)))
+    assert (await describe(api, ID))["containerInstances"][0]["gpuDevices"] == [
+        {"gpuId": "g1", "sharingMode": "DEDICATED", "containerCount": 1},
+        {"gpuId": "g2", "sharingMode": "IDLE", "containerCount": 0},
+    ]
+
+
+async def test_an_agent_of_no_known_version_cannot_be_updated(api: Api, instance: ContainerInstance) -> None:
+    with pytest.raises(MissingVersionException, match="is not known"):
+        await api.call("UpdateContainerAgent", containerInstance=ID)
+
+
+async def test_there_is_never_a_newer_agent_to_be_had(api: Api, instance: ContainerInstance) -> None:
+    api.put(msgspec.structs.replace(instance, agent_version="1.2.3"))
+    with pytest.raises(NoUpdateAvailableException, match=r"no update available .* 1\.2\.3"):
+        await api.call("UpdateContainerAgent", containerInstance=f"{ARN}/{ID}")
+
+
+async def test_an_agent_that_is_not_there_cannot_be_updated(api: Api, instance: ContainerInstance) -> None:
+    await api.call("DeregisterContainerInstance", containerInstance=ID)
+    for id_ in (ID, OTHER_ID):
+        with pytest.raises(InvalidParameterException, match="was not found"):
+            await api.call("UpdateContainerAgent", containerInstance=id_)
 
 
 async def test_inactive_instances_are_described_but_not_listed(api: Api, instance: ContainerInstance) -> None:

@@ -148,3 +148,16 @@ async def test_a_forgotten_instance_leaves_nothing(state: State, contacts: Conta
     assert state.read().get(InstanceConnection, instance().key) is None
     assert contacts.last_sign(*HERE) is None
     assert contacts.target_interval_s == 3.0
+
+
+async def test_what_the_agent_says_about_its_container_runtime_is_booked_with_the_time_of_the_change(
+    state: State, contacts: Contacts, fake_clock: FakeClock
+) -> None:
+    contacts.opened(instance())
+    for said in ("OK", "IMPAIRED"):
+        await asyncio.sleep(5)
+        changed_at = fake_clock.now()
+        contacts.runtime_status(*HERE, said)
+        await asyncio.sleep(5)
+        contacts.runtime_status(*HERE, said)
+        assert (booked(state).runtime_status, booked(state).runtime_changed_at) == (said, changed_at)
