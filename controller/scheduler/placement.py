@@ -7,7 +7,7 @@ from random import Random
 
 import msgspec
 
-from controller.scheduler.seats import Candidate, PlacementRequest, Refusal, Seat
+from controller.scheduler.seats import Candidate, PlacementRequest, Refusal, Seat, tests_of
 from controller.scheduler.selection import build
 from controller.scheduler.strategies import DEFAULT_STRATEGIES
 
@@ -32,7 +32,8 @@ def place(request: PlacementRequest, candidates: Iterable[Candidate], random: Ra
     rest is ranked by the strategy chain. Each placement counts for the next, as it would if it were made.
     The same arguments give the same plan, except for the random strategy, which draws from `random`.
     """
-    seats = [Seat(candidate, request) for candidate in candidates]
+    tests = tests_of(request)
+    seats = [Seat(candidate, request, tests) for candidate in candidates]
     tree = build(
         request.strategies or DEFAULT_STRATEGIES, [seat for seat in seats if seat.fits()], seats, random
     )

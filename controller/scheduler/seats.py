@@ -63,6 +63,7 @@ class Seat:
 
     __slots__ = (
         "_placed",
+        "_tests",
         "candidate",
         "cpu",
         "gpus",
@@ -73,7 +74,10 @@ class Seat:
         "total_tasks",
     )
 
-    def __init__(self, candidate: Candidate, request: PlacementRequest) -> None:
+    def __init__(
+        self, candidate: Candidate, request: PlacementRequest, tests: tuple[Callable[[Seat], bool], ...]
+    ) -> None:
+        """`tests` are those of `tests_of(request)`, which all seats of a plan share."""
         instance, usage = candidate.instance, candidate.usage
         self.id = instance.id
         self.candidate = candidate
@@ -84,6 +88,7 @@ class Seat:
         self.group_tasks = candidate.group_tasks
         self.total_tasks = candidate.total_tasks
         self._placed = 0
+        self._tests = tests
 
     def place(self) -> None:
         """Put one of the request's tasks here."""
@@ -108,7 +113,10 @@ class Seat:
 
     def fits(self) -> bool:
         """Whether one more of the request's tasks may be put here."""
-        return all(filter_.passes(self) for filter_ in FILTERS)
+        for passes in self._tests:  # noqa: SIM110  # a generator would take longer than the tests
+            if not passes(self):
+                return False
+        return True
 
     def refusal(self) -> Refusal | None:
         """Why no further task may be put here; None if one may."""
@@ -119,11 +127,17 @@ class Seat:
         return None
 
 
+def _always(_request: PlacementRequest) -> bool:
+    return True
+
+
 class Filter(msgspec.Struct, frozen=True):
     """One reason to refuse: the test, and its reason, detail and shortage once it has failed."""
 
     passes: Callable[[Seat], bool]
     explain: Callable[[Seat], tuple[str, str, float]]
+    concerns: Callable[[PlacementRequest], bool] = _always
+    """Whether a request asks for what is tested: if not, every seat passes."""
 
 
 def _is_active(seat: Seat) -> bool:
@@ -143,14 +157,16 @@ def _not_connected(_seat: Seat) -> tuple[str, str, float]:
     return "AGENT", "its agent is not connected, or has not told its tasks yet", 1.0
 
 
+def _asks_for_attributes(request: PlacementRequest) -> bool:
+    return bool(request.demand.required_attributes or request.demand.platform)
+
+
 def _has_attributes(seat: Seat) -> bool:
     return not _missing_attributes(seat)
 
 
 def _missing_attributes(seat: Seat) -> list[str]:
     demand = seat.request.demand
-    if not demand.required_attributes and not demand.platform:
-        return []
     present = {attribute.name: attribute.value for attribute in seat.candidate.instance.attributes}
     missing = [name for name in demand.required_attributes if name not in present]
     for attribute in demand.platform:
@@ -214,6 +230,10 @@ def _lacks_udp(seat: Seat) -> tuple[str, str, float]:
     )
 
 
+def _asks_for_gpus(request: PlacementRequest) -> bool:
+    return bool(request.demand.gpus or request.demand.all_gpus)
+
+
 def _has_gpus(seat: Seat) -> bool:
     demand = seat.request.demand
     wanted = max(1, len(seat.candidate.instance.gpu_ids)) if demand.all_gpus else demand.gpus
@@ -256,17 +276,22 @@ def _not_member(_seat: Seat) -> tuple[str, str, float]:
 FILTERS: tuple[Filter, ...] = (
     Filter(_is_active, _not_active),
     Filter(_is_connected, _not_connected),
-    Filter(_has_attributes, _lacks_attributes),
+    Filter(_has_attributes, _lacks_attributes, _asks_for_attributes),
     Filter(_has_cpu, _lacks_cpu),
     Filter(_has_memory, _lacks_memory),
-    Filter(lambda seat: not _taken_tcp(seat), _lacks_tcp),
-    Filter(lambda seat: not _taken_udp(seat), _lacks_udp),
-    Filter(_has_gpus, _lacks_gpus),
-    Filter(_is_distinct, _not_distinct),
-    Filter(_is_member, _not_member),
+    Filter(lambda seat: not _taken_tcp(seat), _lacks_tcp, lambda request: bool(request.demand.ports_tcp)),
+    Filter(lambda seat: not _taken_udp(seat), _lacks_udp, lambda request: bool(request.demand.ports_udp)),
+    Filter(_has_gpus, _lacks_gpus, _asks_for_gpus),
+    Filter(_is_distinct, _not_distinct, lambda request: request.constraints.distinct_instance),
+    Filter(_is_member, _not_member, lambda request: bool(request.constraints.members)),
 )
 """The reasons to refuse, in the order in which they are looked at: resources and attributes, then
 constraints."""
+
+
+def tests_of(request: PlacementRequest) -> tuple[Callable[[Seat], bool], ...]:
+    """The tests that can refuse a seat to a request, in the order of the filters."""
+    return tuple(filter_.passes for filter_ in FILTERS if filter_.concerns(request))
 
 
 def _share(missing: int, needed: int) -> float:

@@ -71,7 +71,9 @@ class _Spread:
         self, chain: Sequence[Strategy], seats: Sequence[Seat], everyone: Sequence[Seat], random: Random
     ) -> None:
         attribute = chain[0].field
-        open_by_value, all_by_value = _by_value(seats, attribute), _by_value(everyone, attribute)
+        open_by_value = _by_value(seats, attribute)
+        all_have_room = len(seats) == len(everyone)
+        all_by_value = open_by_value if all_have_room else _by_value(everyone, attribute)
         self._counts = _tasks_by_value(everyone, attribute)
         self._branches = {
             value: build(chain[1:], open_seats, all_by_value[value], random)
