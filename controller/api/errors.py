@@ -132,6 +132,13 @@ class ServerException(ApiError):
     status = 500
 
 
+class ServiceDeploymentNotFoundException(ApiError):
+    """No such service deployment."""
+
+    def __init__(self, message: str = "The service deployment was not found.") -> None:
+        super().__init__(message)
+
+
 class ServiceNotActiveException(ApiError):
     """The service is DRAINING or INACTIVE."""
 

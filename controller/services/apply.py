@@ -10,6 +10,7 @@ from controller.scheduler.candidates import gpus_for
 from controller.scheduler.demand import Demand
 from controller.scheduler.tasks import new_task, placed
 from controller.services import events
+from controller.services.revisions import settings_of
 from controller.services.step import Decision
 from controller.services.view import ServiceView
 from controller.state.entities import (
@@ -20,17 +21,17 @@ from controller.state.entities import (
     Tag,
     Task,
     TaskDefinition,
-    deployment_key,
     instance_key,
     task_key,
 )
+from controller.state.history import retire_deployment
 from controller.state.lifecycle import decide_stop
 
 if TYPE_CHECKING:
     from controller.state.kernel import Transaction
 
-_TASK_OPTIONS = ("enableExecuteCommand", "networkConfiguration", "platformVersion")
-"""Members of a service that its tasks take over as they are."""
+_REVISION_TASK_OPTIONS = ("networkConfiguration", "platformVersion")
+"""Members of a service revision that its tasks take over as they are."""
 
 
 class Ids(Protocol):
@@ -59,10 +60,11 @@ def apply(
     service = view.service
     for deployment in decision.deployments:
         transaction.put(deployment)
-    for deployment_id in decision.removed:
-        transaction.delete(Deployment, deployment_key(service.cluster, service.name, deployment_id))
+    for deployment in decision.removed:
+        retire_deployment(transaction, deployment)
     if decision.service_status != service.status:
-        transaction.put(replace(service, status=decision.service_status), "its last task has ended")
+        ended = replace(service, status=decision.service_status, deleted_at=transaction.now)
+        transaction.put(ended, "its last task has ended")
     for task_id in decision.counted:
         _count_failure(transaction, service, task_id)
     messages = []
@@ -95,6 +97,7 @@ def _start(
     ids: Ids,
 ) -> str:
     definition, demand = launched
+    settings = settings_of(deployment, service)
     task = new_task(
         definition,
         cluster=service.cluster,
@@ -102,11 +105,11 @@ def _start(
         container_ids=[ids.uuid() for _ in definition.document["containerDefinitions"]],
         group=service_group(service),
         started_by=deployment.id,
-        launch_type=service.launch_type,
+        launch_type=settings["launchType"],
         service=service.name,
         deployment=deployment.id,
         overrides=None,
-        options=_task_options(service),
+        options=_task_options(service, settings),
         tags=_tags(service, definition),
         now=transaction.now,
         epoch=transaction.meta.epoch,
@@ -118,8 +121,11 @@ def _start(
     return task.id
 
 
-def _task_options(service: Service) -> Document:
-    return {name: service.options[name] for name in _TASK_OPTIONS if name in service.options}
+def _task_options(service: Service, settings: Document) -> Document:
+    options = {name: settings[name] for name in _REVISION_TASK_OPTIONS if name in settings}
+    if service.options.get("enableExecuteCommand"):
+        options["enableExecuteCommand"] = True
+    return options
 
 
 def _tags(service: Service, definition: TaskDefinition) -> tuple[Tag, ...]:

@@ -74,6 +74,11 @@ def cannot_scale_in(deployment_id: str) -> str:
     )
 
 
+def rolling_back(deployment_id: str) -> str:
+    """An earlier deployment is made what the service runs again."""
+    return f"rolling back to deployment {deployment_id}."
+
+
 def deployment_completed(deployment_id: str) -> str:
     """A deployment has made what the service runs."""
     return f"(deployment {deployment_id}) deployment completed."

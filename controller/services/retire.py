@@ -1,4 +1,4 @@
-"""What leaves the state in its time: ended tasks, for the history; client tokens and deleted task
+"""What leaves the state in its time: ended tasks, for the history; client tokens, deleted services and task
 definitions, for good."""
 
 from __future__ import annotations
@@ -6,16 +6,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 import structlog
 
 from agent.protocol.clock import Clock
 from controller.services.definitions import unused_definitions
 from controller.state.changes import Cause, Change
-from controller.state.entities import RunTaskToken, Task, TaskDefinition
+from controller.state.entities import Deployment, RunTaskToken, Service, Task, TaskDefinition
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
-from controller.state.indexes import ENDED_TASKS
-from controller.state.kernel import State
+from controller.state.history import KEEP_S
+from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, ENDED_TASKS
+from controller.state.kernel import State, Transaction
 from controller.state.lifecycle import holds_resources, is_ended
 
 log = structlog.get_logger(__name__)
@@ -24,58 +26,74 @@ KEEP_ENDED_S = 3600.0
 """Seconds that an ended task stays in the state, as long as ECS shows it at least."""
 KEEP_TOKENS_S = 24 * 3600.0
 """Seconds for which a RunTask call with the same client token starts nothing again."""
+KEEP_SERVICES_S = KEEP_S
+"""Seconds that a deleted service stays describable, as long as what happened to it is known."""
+MOST_SERVICES = 1000
+"""Deleted services that are kept at most, whatever their age."""
 TURN_INTERVAL_S = 10.0
 DEPARTURES_PER_TURN = 500
 """Tasks, and tokens, that leave at once at most; fifty a second are more than a cluster ends for long."""
 
 
-class _Departures:
-    """Keys in the order in which they are to leave. All stay equally long, so the first is due first."""
+T = TypeVar("T")
 
-    def __init__(self, clock: Clock, keep_s: float) -> None:
+
+class _Departures(Generic[T]):
+    """What is to leave, in order: keys or records. All stay equally long, so the first is due first.
+
+    Of more than `most` the first leave before their time.
+    """
+
+    def __init__(self, clock: Clock, keep_s: float, most: int | None = None) -> None:
         self._clock = clock
         self._keep_s = keep_s
-        self._leaving: deque[tuple[float, str]] = deque()
-        """Monotonic time at which something leaves, and its key."""
+        self._most = most
+        self._leaving: deque[tuple[float, T]] = deque()
+        """Monotonic time at which something leaves, and what."""
 
-    def load(self, begun: Iterable[tuple[float, str]]) -> None:
+    def load(self, begun: Iterable[tuple[float, T]]) -> None:
         """Add what had begun to wait before this process did, by wall time: it stays for what is left."""
         now, wall = self._clock.monotonic(), self._clock.now()
-        for at, key in sorted(begun):
+        for at, item in sorted(begun, key=lambda entry: entry[0]):
             age = min(max(0.0, wall - at), self._keep_s)
-            self._leaving.append((now + self._keep_s - age, key))
+            self._leaving.append((now + self._keep_s - age, item))
 
-    def add(self, key: str) -> None:
+    def add(self, item: T) -> None:
         """Add what begins to wait now."""
-        self._leaving.append((self._clock.monotonic() + self._keep_s, key))
+        self._leaving.append((self._clock.monotonic() + self._keep_s, item))
 
-    def due(self) -> list[str]:
-        """The next keys whose time has come, some at a time."""
+    def due(self) -> list[T]:
+        """What comes next and whose time has come, some at a time."""
         now = self._clock.monotonic()
-        keys: list[str] = []
-        for at, key in self._leaving:
-            if at > now or len(keys) == DEPARTURES_PER_TURN:
+        too_many = len(self._leaving) - self._most if self._most is not None else 0
+        items: list[T] = []
+        for at, item in self._leaving:
+            if (at > now and len(items) >= too_many) or len(items) == DEPARTURES_PER_TURN:
                 break
-            keys.append(key)
-        return keys
+            items.append(item)
+        return items
 
     def gone(self, number: int) -> None:
-        """Forget the first keys: they have left."""
+        """Forget the first: they have left."""
         for _ in range(number):
             self._leaving.popleft()
 
 
 class Retirement:
-    """Lets ended tasks, old client tokens and unused deleted definitions go when their time has come."""
+    """Lets ended tasks, old client tokens, deleted services and unused deleted definitions go when their time
+    has come."""
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
-        self._tasks = _Departures(clock, KEEP_ENDED_S)
-        self._tokens = _Departures(clock, KEEP_TOKENS_S)
+        self._tasks: _Departures[str] = _Departures(clock, KEEP_ENDED_S)
+        self._tokens: _Departures[str] = _Departures(clock, KEEP_TOKENS_S)
+        self._services: _Departures[Service] = _Departures(clock, KEEP_SERVICES_S, MOST_SERVICES)
         read, wall = state.read(), clock.now()
         ended = read.select(ENDED_TASKS, True).values()
         self._tasks.load((task.stopped_at or wall, task.key) for task in ended)
         self._tokens.load((token.created_at, token.key) for token in read.all(RunTaskToken).values())
+        deleted = (service for service in read.all(Service).values() if service.status == "INACTIVE")
+        self._services.load((service.deleted_at or wall, service) for service in deleted)
         state.subscribe(self._on_changes)
 
     async def run(self) -> None:
@@ -93,11 +111,13 @@ class Retirement:
                 self._tasks.add(change.key)
             elif isinstance(change.new, RunTaskToken) and change.old is None:
                 self._tokens.add(change.key)
+            elif isinstance(change.new, Service) and _is_deleted(change.new) and not _is_deleted(change.old):
+                self._services.add(change.new)
 
     def _turn(self) -> None:
-        tasks, tokens = self._tasks.due(), self._tokens.due()
+        tasks, tokens, services = self._tasks.due(), self._tokens.due(), self._services.due()
         definitions = unused_definitions(self._state.read())
-        if not tasks and not tokens and not definitions:
+        if not (tasks or tokens or services or definitions):
             return
         with self._state.transaction(Cause("timer", "retirement")) as transaction:
             for key in tasks:
@@ -106,11 +126,34 @@ class Retirement:
                     self._state.history.retire_task(transaction, task)
             for key in tokens:
                 transaction.delete(RunTaskToken, key)
+            for service in services:
+                _remove_service(transaction, service)
             for definition in definitions:
                 transaction.delete(TaskDefinition, definition.key, "nothing refers to it any more")
         self._tasks.gone(len(tasks))
         self._tokens.gone(len(tokens))
-        log.debug("retired", tasks=len(tasks), tokens=len(tokens), definitions=len(definitions))
+        self._services.gone(len(services))
+        log.debug(
+            "retired",
+            tasks=len(tasks),
+            tokens=len(tokens),
+            services=len(services),
+            definitions=len(definitions),
+        )
+
+
+def _remove_service(transaction: Transaction, deleted: Service) -> None:
+    """Remove a deleted service with its deployments, unless its name was used again since."""
+    present = transaction.get(Service, deleted.key)
+    if present is None or not _is_deleted(present) or present.deleted_at != deleted.deleted_at:
+        return
+    for key in list(transaction.select(DEPLOYMENTS_OF_SERVICE, deleted.key)):
+        transaction.delete(Deployment, key)
+    transaction.delete(Service, deleted.key, "deleted long ago")
+
+
+def _is_deleted(service: object) -> bool:
+    return isinstance(service, Service) and service.status == "INACTIVE"
 
 
 def _is_over(task: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from controller.services.revisions import ended
 from controller.services.view import FailedStart, ServiceView, TaskView
 from controller.state.entities import Deployment
 
@@ -62,12 +63,38 @@ def complete(deployment: Deployment, now: float) -> Deployment:
     """The deployment as COMPLETED, if it was in progress."""
     if deployment.rollout_state != "IN_PROGRESS":
         return deployment
-    return replace(
-        deployment, rollout_state="COMPLETED", rollout_state_reason=completed(deployment.id), updated_at=now
-    )
+    reason = completed(deployment.id)
+    done = replace(deployment, rollout_state="COMPLETED", rollout_state_reason=reason, updated_at=now)
+    return done if done.outcome else ended(done, "SUCCESSFUL", reason, now)
 
 
-def emptied(older: Iterable[Deployment], tasks: Iterable[TaskView]) -> list[Deployment]:
-    """Old deployments whose last task has ended; they leave the service."""
+def settle_older(
+    older: Iterable[Deployment], primary: Deployment, tasks: Iterable[TaskView], now: float
+) -> tuple[tuple[Deployment, ...], tuple[Deployment, ...]]:
+    """Old deployments that stay, and those that leave the service: their last task has ended.
+
+    Until the PRIMARY one has completed, the one that it can be rolled back to stays without tasks, and so
+    does one that is being rolled back; INACTIVE, they are no longer among the service's deployments.
+    """
     occupied = {task.deployment for task in tasks}
-    return [deployment for deployment in older if deployment.id not in occupied]
+    staying, leaving = [], []
+    for deployment in older:
+        if deployment.outcome == "ROLLBACK_IN_PROGRESS" and primary.rollout_state == "COMPLETED":
+            deployment = ended(deployment, "ROLLBACK_SUCCESSFUL", f"Rolled back to {primary.id}.", now)
+        if deployment.id in occupied:
+            staying.append(deployment)
+        elif primary.rollout_state != "COMPLETED" and _is_needed(deployment, primary):
+            staying.append(_inactive(deployment, now))
+        else:
+            leaving.append(_inactive(deployment, now))
+    return tuple(staying), tuple(leaving)
+
+
+def _is_needed(deployment: Deployment, primary: Deployment) -> bool:
+    return deployment.id == primary.rolls_back_to or deployment.outcome == "ROLLBACK_IN_PROGRESS"
+
+
+def _inactive(deployment: Deployment, now: float) -> Deployment:
+    if deployment.status == "INACTIVE":
+        return deployment
+    return replace(deployment, status="INACTIVE", updated_at=now)

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from controller.services import events
 from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_delay
 from controller.services.balance import Balance, Budget, Place, balance
-from controller.services.rollout import Outcomes, complete, count_outcomes, emptied
+from controller.services.revisions import ended, status_of
+from controller.services.rollout import Outcomes, complete, count_outcomes, settle_older
 from controller.services.view import ServiceView, TaskView
 from controller.state.entities import Deployment, ServiceStatus
 
@@ -51,8 +52,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     stops: tuple[Stop, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     """Deployments to put, changed."""
-    removed: tuple[str, ...] = ()
-    """Ids of deployments to remove: their last task has ended."""
+    removed: tuple[Deployment, ...] = ()
+    """Deployments to remove, as they are at last: their last task has ended."""
     counted: tuple[str, ...] = ()
     """Ids of ended tasks whose failed start is now counted."""
     service_status: ServiceStatus = "ACTIVE"
@@ -76,15 +77,16 @@ def step(view: ServiceView, place: Place) -> Decision:
     kept = {task.id for task in keep}
     replaced = [task for task in live if task.id not in kept]
     hold_s = launch_delay(outcomes.primary) if outcomes.newly_failed else view.launch_hold_s
-    result = balance(keep, replaced, _budget(view, hold_s), place)
+    may_launch = hold_s <= 0 and outcomes.primary.rollout_state != "FAILED"
+    result = balance(keep, replaced, _budget(view, may_launch=may_launch), place)
     steady = _is_steady(view, keep, outcomes.primary)
-    primary, removed, status = _settle(view, outcomes, steady)
+    primary, older, removed, status = _settle(view, outcomes, steady)
     return Decision(
-        summary=_summary(result, keep, replaced, steady, hold_s),
+        summary=_summary(result, keep, replaced, outcomes.primary, steady=steady, hold_s=hold_s),
         starts=result.starts,
         replaces_unhealthy=min(len(result.starts), sum(task.unhealthy for task in replaced)),
         stops=tuple(_stop(task, outcomes.primary) for task in result.stops),
-        deployments=_changed(view, primary, outcomes, removed),
+        deployments=_changed(view, (primary, *older)),
         removed=removed,
         counted=tuple(failure.task_id for failure in view.failed_starts),
         service_status=status,
@@ -96,16 +98,18 @@ def step(view: ServiceView, place: Place) -> Decision:
 
 
 def _stays(task: TaskView, primary: Deployment) -> bool:
-    return task.deployment == primary.id and not task.displaced and not task.unhealthy
+    """Whether a task is to stay. A FAILED deployment replaces no task of an older one."""
+    wanted = task.deployment == primary.id or primary.rollout_state == "FAILED"
+    return wanted and not task.displaced and not task.unhealthy
 
 
-def _budget(view: ServiceView, hold_s: float) -> Budget:
+def _budget(view: ServiceView, *, may_launch: bool) -> Budget:
     service = view.service
     return Budget(
         desired=service.desired_count if service.status == "ACTIVE" else 0,
         minimum_percent=service.minimum_healthy_percent,
         maximum_percent=service.maximum_percent,
-        launches=0 if hold_s > 0 else STARTS_PER_STEP,
+        launches=STARTS_PER_STEP if may_launch else 0,
     )
 
 
@@ -126,28 +130,24 @@ def _is_steady(view: ServiceView, keep: list[TaskView], primary: Deployment) -> 
 
 def _settle(
     view: ServiceView, outcomes: Outcomes, steady: bool
-) -> tuple[Deployment, tuple[str, ...], ServiceStatus]:
-    """The PRIMARY deployment, the ids of the deployments that leave, and the service's status."""
+) -> tuple[Deployment, tuple[Deployment, ...], tuple[Deployment, ...], ServiceStatus]:
+    """The PRIMARY deployment, older ones that stay and those that leave, and the service's status."""
     primary = replace(outcomes.primary, steady=steady)
     if steady:
         primary = complete(primary, view.now)
-    removed = tuple(deployment.id for deployment in emptied(outcomes.older, view.tasks))
     status = view.service.status
     if status == "DRAINING" and not view.tasks:
         status = "INACTIVE"
         primary = replace(primary, status="INACTIVE", updated_at=view.now)
-    return primary, removed, status
+        if status_of(primary) == "IN_PROGRESS":
+            primary = ended(primary, "STOPPED", "The service was deleted.", view.now)
+    older, removed = settle_older(outcomes.older, primary, view.tasks, view.now)
+    return primary, older, removed, status
 
 
-def _changed(
-    view: ServiceView, primary: Deployment, outcomes: Outcomes, removed: tuple[str, ...]
-) -> tuple[Deployment, ...]:
+def _changed(view: ServiceView, deployments: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
     before = {deployment.id: deployment for deployment in (view.primary, *view.older) if deployment}
-    return tuple(
-        deployment
-        for deployment in (primary, *outcomes.older)
-        if deployment != before[deployment.id] and deployment.id not in removed
-    )
+    return tuple(deployment for deployment in deployments if deployment != before[deployment.id])
 
 
 def _stop(task: TaskView, primary: Deployment) -> Stop:
@@ -189,7 +189,13 @@ def _wake_after(view: ServiceView, result: Balance, hold_s: float) -> float | No
 
 
 def _summary(
-    result: Balance, keep: list[TaskView], replaced: list[TaskView], steady: bool, hold_s: float
+    result: Balance,
+    keep: list[TaskView],
+    replaced: list[TaskView],
+    primary: Deployment,
+    *,
+    steady: bool,
+    hold_s: float,
 ) -> str:
     if steady:
         return "is steady"
@@ -205,6 +211,8 @@ def _summary(
             parts.append("waits for the protection of tasks to end")
         case "room":
             parts.append("waits for room on container instances")
+        case "hold" if primary.rollout_state == "FAILED":
+            parts.append("starts nothing: its deployment has failed")
         case "hold":
             parts.append(f"waits {hold_s:.0f} s before it launches again after failed starts")
     if not parts:

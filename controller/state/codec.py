@@ -12,7 +12,7 @@ from sys import intern
 import msgspec
 from msgspec.structs import force_setattr
 
-from controller.state.entities import KINDS, Entity, Task
+from controller.state.entities import KINDS, Deployment, Entity, Task
 from controller.state.store.interface import StoreCorrupt, StoredRecord, StoreTooNew
 
 _ENCODER = msgspec.json.Encoder()
@@ -78,4 +78,12 @@ def decode_task(body: str) -> Task:
     entity = decode(StoredRecord(Task.kind, "", 0, body))
     if not isinstance(entity, Task):
         raise StoreCorrupt("a history entry of a task holds something else")
+    return entity
+
+
+def decode_deployment(body: str) -> Deployment:
+    """A deployment from the history. Raises as `decode` does."""
+    entity = decode(StoredRecord(Deployment.kind, "", 0, body))
+    if not isinstance(entity, Deployment):
+        raise StoreCorrupt("a history entry of a deployment holds something else")
     return entity

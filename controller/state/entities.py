@@ -35,6 +35,14 @@ ServiceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 SchedulingStrategy = Literal["REPLICA", "DAEMON"]
 DeploymentStatus = Literal["PRIMARY", "ACTIVE", "INACTIVE"]
 RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
+ServiceDeploymentStatus = Literal[
+    "IN_PROGRESS",
+    "SUCCESSFUL",
+    "STOPPED",
+    "ROLLBACK_IN_PROGRESS",
+    "ROLLBACK_SUCCESSFUL",
+    "ROLLBACK_FAILED",
+]
 Role = Literal["administrator", "agent"]
 
 Document = dict[str, Any]
@@ -299,6 +307,8 @@ class Service(Entity, frozen=True, kw_only=True):
     client_token: str = ""
     created_at: float
     created_by: str = ""
+    deleted_at: float | None = None
+    """When the service became INACTIVE."""
     tags: tuple[Tag, ...] = ()
 
     @property
@@ -333,6 +343,19 @@ class Deployment(Entity, frozen=True, kw_only=True):
     """Whether the steady state was already announced for the present run of steadiness."""
     image_digests: tuple[tuple[str, str], ...] = ()
     """Container name and digest, as resolved by the deployment's first task."""
+    settings: Document = {}
+    """What its service revision fixes beside the task definition: launchType, networkConfiguration,
+    platformVersion, ..."""
+    sources: tuple[str, ...] = ()
+    """Ids of the deployments whose revisions the service ran when this one began."""
+    rolls_back_to: str = ""
+    """Id of the last deployment before this one that completed."""
+    outcome: ServiceDeploymentStatus | None = None
+    """What became of the service deployment; None while it follows from `rollout_state`."""
+    outcome_reason: str = ""
+    rollback_started_at: float | None = None
+    finished_at: float | None = None
+    stopped_at: float | None = None
     created_at: float
     updated_at: float
 

@@ -12,8 +12,8 @@ import structlog
 
 from agent.protocol.clock import Clock
 from controller.state.changes import Cause
-from controller.state.codec import decode_task, encode
-from controller.state.entities import Task, task_key
+from controller.state.codec import decode_deployment, decode_task, encode
+from controller.state.entities import Deployment, Task, task_key
 from controller.state.flusher import Flusher
 from controller.state.store.interface import HistoryEntry, Store, StoreError
 
@@ -38,6 +38,12 @@ class CauseLine(msgspec.Struct, frozen=True):
     id: str
     caller: str
     sentence: str
+
+
+def retire_deployment(transaction: Transaction, deployment: Deployment) -> None:
+    """Move a deployment that has left its service to the history, where it stays describable for `KEEP_S`."""
+    transaction.record_event(f"deployment:{deployment.key}", "deployment", encode(deployment))
+    transaction.delete(Deployment, deployment.key)
 
 
 class History:
@@ -92,6 +98,16 @@ class History:
         """A task that retired to the history, or None. Raises as `recent` does."""
         entries = await self.recent(f"task:{task_key(cluster, task_id)}", "task", 1)
         return decode_task(entries[0].body) if entries else None
+
+    async def ended_deployment(self, key: str) -> Deployment | None:
+        """A deployment that left its service, by its key, or None. Raises as `recent` does."""
+        entries = await self.recent(f"deployment:{key}", "deployment", 1)
+        return decode_deployment(entries[0].body) if entries else None
+
+    async def ended_deployments(self, service: str, limit: int) -> list[Deployment]:
+        """The newest deployments that left a service, by the service's key. Raises as `recent` does."""
+        entries = await self.find("deployment", f"deployment:{service}/", limit)
+        return [decode_deployment(entry.body) for entry in entries]
 
     async def run(self) -> None:
         """Prune what is too old or too much, every hour, for ever."""

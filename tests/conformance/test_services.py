@@ -172,3 +172,37 @@ def test_scaling_in_spares_protected_tasks(ecs: Any, cluster: str, family: str, 
     ecs.update_service(cluster=cluster, service="web", desiredCount=1)
     settle(ecs, agent, cluster, "web")
     assert ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"] == tasks[:1]
+
+
+def test_a_deployment_that_is_stopped_is_rolled_back(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1)
+    first = settle(ecs, agent, cluster, "web")
+    wait_until(lambda: _deployment(ecs, first)["status"] == "SUCCESSFUL", "the first has ended", SETTLE_S)
+    second = ecs.update_service(cluster=cluster, service="web", forceNewDeployment=True)["service"]
+    arn = second["currentServiceDeployment"]
+    assert ecs.stop_service_deployment(serviceDeploymentArn=arn)["serviceDeploymentArn"] == arn
+    settle(ecs, agent, cluster, "web")
+    wait_until(
+        lambda: _deployment(ecs, second)["status"] == "ROLLBACK_SUCCESSFUL", "it is rolled back", SETTLE_S
+    )
+    (revision,) = ecs.describe_service_revisions(
+        serviceRevisionArns=[_deployment(ecs, second)["rollback"]["serviceRevisionArn"]]
+    )["serviceRevisions"]
+    assert revision["taskDefinition"] == first["taskDefinition"]
+    listed = ecs.list_service_deployments(cluster=cluster, service="web")["serviceDeployments"]
+    assert [item["status"] for item in listed] == ["ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]
+    with pytest.raises(ecs.exceptions.ConflictException):
+        ecs.stop_service_deployment(serviceDeploymentArn=arn)
+    with pytest.raises(ecs.exceptions.InvalidParameterException):
+        ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId="hook")
+
+
+def _deployment(ecs: Any, service: dict[str, Any]) -> dict[str, Any]:
+    """The service deployment that was current when a service was described."""
+    (shown,) = ecs.describe_service_deployments(serviceDeploymentArns=[service["currentServiceDeployment"]])[
+        "serviceDeployments"
+    ]
+    assert isinstance(shown, dict)
+    return shown

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from controller.api.render.task import platform_version
 from controller.api.tags import render_tags
 from controller.services.events import ServiceEvent
+from controller.services.revisions import settings_of
 from controller.state.entities import Deployment, Document, Service, Task
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE
 from controller.state.kernel import Reader
@@ -21,7 +22,7 @@ _CONFIGURATION_DEFAULTS = {
 }
 
 
-class _Counts:
+class TaskCounts:
     """Tasks of a service or deployment by what they are doing."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -40,7 +41,7 @@ def render_service(
 ) -> Document:
     """The `service` structure. `events` are its newest ones, newest first."""
     tasks = list(read.select(LIVE_TASKS_OF_SERVICE, service.key).values())
-    counts = _Counts(tasks)
+    counts = TaskCounts(tasks)
     deployments = current_deployments(service, read)
     options = service.options
     shown: Document = {
@@ -53,12 +54,7 @@ def render_service(
         "pendingCount": counts.pending,
         "launchType": service.launch_type,
         "schedulingStrategy": service.scheduling_strategy,
-        "deploymentConfiguration": {
-            **_CONFIGURATION_DEFAULTS,
-            **options.get("deploymentConfiguration", {}),
-            "maximumPercent": service.maximum_percent,
-            "minimumHealthyPercent": service.minimum_healthy_percent,
-        },
+        "deploymentConfiguration": deployment_configuration(service),
         "deployments": [_render_deployment(item, service, tasks, read) for item in deployments],
         "events": [
             {"id": event.id, "createdAt": event.created_at, "message": event.message} for event in events
@@ -76,17 +72,29 @@ def render_service(
         "createdBy": service.created_by,
         "tags": render_tags(service.tags) if with_tags else [],
     }
-    shown.update(_platform(service))
+    shown.update(_platform(service.launch_type, options))
     shown.update({member: options[member] for member in _OPTIONAL_MEMBERS if member in options})
     primary = primary_deployment(service, read)
     if primary is not None:
         shown["taskDefinition"] = read.names.task_definition_revision(primary.family, primary.revision)
     if deployments:
-        shown["currentServiceDeployment"] = read.names.service_deployment(deployments[0])
+        shown["currentServiceDeployment"] = read.names.service_deployment(
+            _rolled_back(service, read) or deployments[0]
+        )
         shown["currentServiceRevisions"] = [
             _render_current_revision(item, service, tasks, read) for item in deployments
         ]
     return shown
+
+
+def deployment_configuration(service: Service) -> Document:
+    """How a service is deployed, defaults filled."""
+    return {
+        **_CONFIGURATION_DEFAULTS,
+        **service.options.get("deploymentConfiguration", {}),
+        "maximumPercent": service.maximum_percent,
+        "minimumHealthyPercent": service.minimum_healthy_percent,
+    }
 
 
 def current_deployments(service: Service, read: Reader) -> list[Deployment]:
@@ -104,6 +112,12 @@ def current_deployments(service: Service, read: Reader) -> list[Deployment]:
     return sorted(current, key=lambda item: (item.status != "PRIMARY", -item.created_at))
 
 
+def _rolled_back(service: Service, read: Reader) -> Deployment | None:
+    """The deployment that is being rolled back: it goes on until the earlier one is what runs again."""
+    deployments = read.select(DEPLOYMENTS_OF_SERVICE, service.key).values()
+    return next((item for item in deployments if item.outcome == "ROLLBACK_IN_PROGRESS"), None)
+
+
 def primary_deployment(service: Service, read: Reader) -> Deployment | None:
     """The deployment that makes, or has made, what the service runs; for a deleted service its last one."""
     deployments = read.select(DEPLOYMENTS_OF_SERVICE, service.key).values()
@@ -113,44 +127,45 @@ def primary_deployment(service: Service, read: Reader) -> Deployment | None:
 def _render_deployment(
     deployment: Deployment, service: Service, tasks: Sequence[Task], read: Reader
 ) -> Document:
-    counts = _Counts([task for task in tasks if task.deployment == deployment.id])
+    counts = TaskCounts([task for task in tasks if task.deployment == deployment.id])
+    settings = settings_of(deployment, service)
     shown: Document = {
         "id": deployment.id,
         "status": deployment.status,
         "taskDefinition": read.names.task_definition_revision(deployment.family, deployment.revision),
-        "desiredCount": _requested(deployment, service, counts),
+        "desiredCount": requested_count(deployment, service, counts),
         "runningCount": counts.running,
         "pendingCount": counts.pending,
         "failedTasks": deployment.failed_tasks,
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
-        "launchType": service.launch_type,
+        "launchType": settings["launchType"],
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
-    shown.update(_platform(service))
-    shown.update({name: service.options[name] for name in _OF_DEPLOYMENTS_TOO if name in service.options})
+    shown.update(_platform(settings["launchType"], settings))
+    shown.update({name: settings[name] for name in _OF_DEPLOYMENTS_TOO if name in settings})
     return shown
 
 
 def _render_current_revision(
     deployment: Deployment, service: Service, tasks: Sequence[Task], read: Reader
 ) -> Document:
-    counts = _Counts([task for task in tasks if task.deployment == deployment.id])
+    counts = TaskCounts([task for task in tasks if task.deployment == deployment.id])
     return {
         "arn": read.names.service_revision(deployment),
-        "requestedTaskCount": _requested(deployment, service, counts),
+        "requestedTaskCount": requested_count(deployment, service, counts),
         "runningTaskCount": counts.running,
         "pendingTaskCount": counts.pending,
     }
 
 
-def _requested(deployment: Deployment, service: Service, counts: _Counts) -> int:
+def requested_count(deployment: Deployment, service: Service | None, counts: TaskCounts) -> int:
     """Tasks that a deployment is to have: the PRIMARY one all of them, an older one what it has left."""
-    return service.desired_count if deployment.status == "PRIMARY" else counts.total
+    return service.desired_count if service and deployment.status == "PRIMARY" else counts.total
 
 
-def _platform(service: Service) -> Document:
-    if service.launch_type != "FARGATE":
+def _platform(launch_type: str, settings: Document) -> Document:
+    if launch_type != "FARGATE":
         return {}
-    return {"platformVersion": platform_version(service.options), "platformFamily": "Linux"}
+    return {"platformVersion": platform_version(settings), "platformFamily": "Linux"}

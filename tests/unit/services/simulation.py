@@ -115,7 +115,8 @@ class World:
                 self.primary = changed
             else:
                 self.older = [changed if item.id == changed.id else item for item in self.older]
-        self.older = [item for item in self.older if item.id not in decision.removed]
+        removed = {item.id for item in decision.removed}
+        self.older = [item for item in self.older if item.id not in removed]
         self.failed_starts = [item for item in self.failed_starts if item.task_id not in decision.counted]
         self.service = replace(self.service, status=decision.service_status)
         if decision.steady:

@@ -131,7 +131,7 @@ def test_an_old_deployment_stays_until_its_last_task_has_ended() -> None:
     assert not decision.removed
     assert not decision.steady
     world.moves()[0]()
-    assert world.turn().removed == ("ecs-svc/0",)
+    assert [item.id for item in world.turn().removed] == ["ecs-svc/0"]
     assert world.turn().steady
 
 
@@ -284,7 +284,7 @@ def test_old_tasks_do_not_make_room_while_a_large_update_starts_in_portions() ->
 def test_leftovers_of_an_earlier_service_of_the_name_are_removed() -> None:
     world = _steady(1)
     world.older = [replace(deployment(0), status="INACTIVE")]
-    assert world.turn().removed == ("ecs-svc/0",)
+    assert [item.id for item in world.turn().removed] == ["ecs-svc/0"]
 
 
 @pytest.mark.parametrize("failures", [3, 4, 8, 40, 5000])

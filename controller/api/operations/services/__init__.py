@@ -5,8 +5,17 @@ from __future__ import annotations
 from controller.api.context import Handler
 from controller.api.operations.services.create import create_service
 from controller.api.operations.services.delete import delete_service
+from controller.api.operations.services.deployments import (
+    describe_service_deployments,
+    describe_service_revisions,
+    list_service_deployments,
+)
 from controller.api.operations.services.describe import describe_services
 from controller.api.operations.services.listing import list_services
+from controller.api.operations.services.stop_deployment import (
+    continue_service_deployment,
+    stop_service_deployment,
+)
 from controller.api.operations.services.update import update_service
 
 OPERATIONS: dict[str, Handler] = {
@@ -15,4 +24,9 @@ OPERATIONS: dict[str, Handler] = {
     "DeleteService": delete_service,
     "DescribeServices": describe_services,
     "ListServices": list_services,
+    "ListServiceDeployments": list_service_deployments,
+    "DescribeServiceDeployments": describe_service_deployments,
+    "DescribeServiceRevisions": describe_service_revisions,
+    "StopServiceDeployment": stop_service_deployment,
+    "ContinueServiceDeployment": continue_service_deployment,
 }

@@ -29,12 +29,12 @@ from controller.api.render.service import primary_deployment, render_service
 from controller.api.tags import parse_tags
 from controller.state.entities import (
     Cluster,
-    Deployment,
     Document,
     Service,
     TaskDefinition,
     service_key,
 )
+from controller.state.history import retire_deployment
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE
 
 
@@ -56,8 +56,8 @@ def create_service(context: RequestContext, request: Document) -> Document:
         return {"service": render_service(existing, context.read, with_tags=True)}
     deployment = new_deployment(service, definition, context.ids.deployment_id(), service.created_at)
     with context.transaction() as transaction:
-        for old in list(transaction.select(DEPLOYMENTS_OF_SERVICE, service.key)):
-            transaction.delete(Deployment, old)
+        for old in list(transaction.select(DEPLOYMENTS_OF_SERVICE, service.key).values()):
+            retire_deployment(transaction, old)
         transaction.put(service, f"created with desired count {service.desired_count}")
         transaction.put(deployment, f"started for {definition.key}: the service was created")
     return {"service": render_service(service, context.read, with_tags=True)}

@@ -9,7 +9,7 @@ from controller.api.errors import InvalidParameterException, ServerException
 from controller.api.identifiers import resolve_task_definition
 from controller.api.operations.launch_rules import check_launch_type, check_network, placement_of
 from controller.api.operations.services.finding import active_service
-from controller.api.operations.services.records import new_deployment
+from controller.api.operations.services.records import new_deployment, put_next
 from controller.api.operations.services.refusals import refuse_unsupported
 from controller.api.operations.services.settings import (
     grace_period_of,
@@ -44,12 +44,9 @@ def update_service(context: RequestContext, request: Document) -> Document:
         if updated != service:
             transaction.put(updated, _describe(service, updated))
         if reason is not None:
-            now = transaction.now
-            transaction.put(
-                replace(primary, status="ACTIVE", updated_at=now), "replaced by a newer deployment"
-            )
-            deployment = new_deployment(updated, definition, context.ids.deployment_id(), now)
-            transaction.put(deployment, f"started for {definition.key}: {reason}")
+            id_ = context.ids.deployment_id()
+            deployment = new_deployment(updated, definition, id_, transaction.now)
+            put_next(transaction, deployment, f"started for {definition.key}: {reason}")
     return {"service": render_service(updated, context.read, with_tags=True)}
 
 

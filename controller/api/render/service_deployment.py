@@ -1,0 +1,156 @@
+"""Service deployments and service revisions as the API shows them."""
+
+from __future__ import annotations
+
+from controller.api.render.service import TaskCounts, deployment_configuration, requested_count
+from controller.api.render.task import platform_version
+from controller.services.revisions import revision_settings, status_of
+from controller.state.entities import (
+    Deployment,
+    Document,
+    Service,
+    Task,
+    TaskDefinition,
+    deployment_key,
+    service_key,
+    task_definition_key,
+)
+from controller.state.indexes import LIVE_TASKS_OF_SERVICE
+from controller.state.kernel import Reader
+
+_PRODUCTION_WEIGHT = 100.0
+"""Percent of production traffic that a revision of a rolling deployment is asked to take: all of it."""
+_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 3, 200
+
+
+def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
+    """The `serviceDeployment` structure; works for ended deployments whose service is gone, too."""
+    service = read.get(Service, service_key(deployment.cluster, deployment.service))
+    tasks = list(read.select(LIVE_TASKS_OF_SERVICE, _service_key(deployment)).values())
+    shown: Document = {
+        **render_brief(deployment, read),
+        "updatedAt": deployment.updated_at,
+        "sourceServiceRevisions": [
+            _summary(_source(deployment, id_, read), service, tasks, read) for id_ in deployment.sources
+        ],
+        "targetServiceRevision": {
+            **_summary(deployment, service, tasks, read),
+            "requestedProductionTrafficWeight": _PRODUCTION_WEIGHT,
+        },
+        "lifecycleHookDetails": [],
+        "deploymentCircuitBreaker": {
+            "status": "DISABLED",
+            "failureCount": deployment.failed_tasks,
+            "threshold": _threshold(service.desired_count if service else 0),
+        },
+        "alarms": {"status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": []},
+    }
+    del shown["targetServiceRevisionArn"]
+    if service is not None:
+        shown["deploymentConfiguration"] = deployment_configuration(service)
+    if deployment.stopped_at is not None:
+        shown["stoppedAt"] = deployment.stopped_at
+    if deployment.rollback_started_at is not None:
+        target = _source(deployment, deployment.rolls_back_to, read)
+        shown["rollback"] = {
+            "reason": deployment.outcome_reason,
+            "startedAt": deployment.rollback_started_at,
+            "serviceRevisionArn": read.names.service_revision(target),
+        }
+    return shown
+
+
+def render_brief(deployment: Deployment, read: Reader) -> Document:
+    """The `serviceDeploymentBrief` structure."""
+    names = read.names
+    shown: Document = {
+        "serviceDeploymentArn": names.service_deployment(deployment),
+        "serviceArn": names.service_name(deployment.cluster, deployment.service),
+        "clusterArn": names.cluster(deployment.cluster),
+        "createdAt": deployment.created_at,
+        "startedAt": deployment.created_at,
+        "targetServiceRevisionArn": names.service_revision(deployment),
+        "status": status_of(deployment),
+        "statusReason": deployment.outcome_reason or deployment.rollout_state_reason,
+    }
+    if deployment.finished_at is not None:
+        shown["finishedAt"] = deployment.finished_at
+    return shown
+
+
+def render_service_revision(deployment: Deployment, read: Reader) -> Document:
+    """The `serviceRevision` structure of the revision that a deployment makes."""
+    names = read.names
+    service = read.get(Service, service_key(deployment.cluster, deployment.service))
+    settings = deployment.settings or (revision_settings(service) if service else {})
+    shown: Document = {
+        "serviceRevisionArn": names.service_revision(deployment),
+        "serviceArn": names.service_name(deployment.cluster, deployment.service),
+        "clusterArn": names.cluster(deployment.cluster),
+        "taskDefinition": names.task_definition_revision(deployment.family, deployment.revision),
+        "createdAt": deployment.created_at,
+        "containerImages": _images(deployment, read),
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "volumeConfigurations": [],
+        "vpcLatticeConfigurations": [],
+        "guardDutyEnabled": False,
+        **settings,
+    }
+    if settings.get("launchType") == "FARGATE":
+        shown["platformVersion"] = platform_version(settings)
+        shown["platformFamily"] = "Linux"
+    return shown
+
+
+def _images(deployment: Deployment, read: Reader) -> list[Document]:
+    """The images of a revision, with the digests that its running tasks report."""
+    definition = read.get(TaskDefinition, task_definition_key(deployment.family, deployment.revision))
+    if definition is None:
+        return []
+    digests = dict(deployment.image_digests)
+    for task in read.select(LIVE_TASKS_OF_SERVICE, _service_key(deployment)).values():
+        if task.deployment == deployment.id:
+            digests |= {item.name: item.image_digest for item in task.containers if item.image_digest}
+    images = []
+    for container in definition.document["containerDefinitions"]:
+        image: Document = {"containerName": container["name"], "image": container["image"]}
+        if container["name"] in digests:
+            image["imageDigest"] = digests[container["name"]]
+        images.append(image)
+    return images
+
+
+def _summary(deployment: Deployment, service: Service | None, tasks: list[Task], read: Reader) -> Document:
+    counts = TaskCounts([task for task in tasks if task.deployment == deployment.id])
+    return {
+        "arn": read.names.service_revision(deployment),
+        "requestedTaskCount": requested_count(deployment, service, counts),
+        "runningTaskCount": counts.running,
+        "pendingTaskCount": counts.pending,
+    }
+
+
+def _source(deployment: Deployment, source_id: str, read: Reader) -> Deployment:
+    """An earlier deployment of the same service; of one that is gone, no more than what names it."""
+    key = deployment_key(deployment.cluster, deployment.service, source_id)
+    found = read.get(Deployment, key)
+    return found or Deployment(
+        cluster=deployment.cluster,
+        service=deployment.service,
+        id=source_id,
+        status="INACTIVE",
+        family="",
+        revision=0,
+        created_at=0.0,
+        updated_at=0.0,
+    )
+
+
+def _service_key(deployment: Deployment) -> str:
+    return service_key(deployment.cluster, deployment.service)
+
+
+def _threshold(desired: int) -> int:
+    """Failed tasks at which ECS's circuit breaker would trip: half of the desired ones, within bounds."""
+    return min(_HIGHEST_THRESHOLD, max(_LOWEST_THRESHOLD, -(-desired // 2)))
