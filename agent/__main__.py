@@ -10,6 +10,7 @@ sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 from agent import app, logs  # noqa: E402
 from agent.checkpoint import CheckpointError  # noqa: E402
 from agent.config import ConfigError, load  # noqa: E402
+from agent.engine.task_cgroups import TaskLimitsRequiredError  # noqa: E402
 from agent.host.resources import ReservedTooMuch  # noqa: E402
 from agent.identity import IdentityError  # noqa: E402
 from agent.protocol.supervision import RootTaskFailed  # noqa: E402
@@ -28,7 +29,13 @@ def main() -> int:
     logs.configure(log_format=config.log_format, level=config.log_level, environment=os.environ)
     try:
         asyncio.run(app.run(config))
-    except (app.DataDirectoryError, CheckpointError, IdentityError, ReservedTooMuch) as error:
+    except (
+        app.DataDirectoryError,
+        CheckpointError,
+        IdentityError,
+        ReservedTooMuch,
+        TaskLimitsRequiredError,
+    ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE
     except RootTaskFailed as error:

@@ -68,7 +68,7 @@ async def run(config: AgentConfig) -> None:
     """Run the agent until SIGTERM or SIGINT.
 
     Raises ``RootTaskFailed`` if a part of it fails, and what ``hold_data_dir``, ``IdentityFile.load``,
-    ``total_resources`` and ``TaskEngine`` raise about settings and files that cannot be used.
+    ``total_resources``, ``TaskEngine`` and its ``start`` raise about settings and files that cannot be used.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -174,7 +174,8 @@ async def _start_engine(engine: TaskEngine) -> EngineFacts:
     await engine.start()
     while True:
         try:
-            return engine_facts(*await engine.docker_facts())
+            info, version = await engine.docker_facts()
+            return engine_facts(info, version, task_limits=engine.limits_tasks)
         except EngineError as error:
             log.warning("docker_not_reachable", reason=error.reason, retry_in_s=_FACTS_RETRY_S)
             await asyncio.sleep(_FACTS_RETRY_S)

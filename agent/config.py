@@ -189,6 +189,22 @@ class AgentConfig:
     )
     """How long the containers of a stopped task stay, for logs and inspection."""
 
+    task_cpu_mem_limit: bool | None = field(
+        default=None, metadata=_read("ECS_ENABLE_TASK_CPU_MEM_LIMIT", values.boolean)
+    )
+    """Limit CPU and memory of whole tasks by cgroups.
+
+    None: where the host can do it; true: the agent does not start where it cannot; false: never.
+    """
+
+    cgroup_path: Path = field(default=Path("/sys/fs/cgroup"), metadata=_read("ECS_CGROUP_PATH", Path))
+    """Where the host's cgroups are mounted."""
+
+    cgroup_cpu_period_s: float = field(
+        default=0.1, metadata=_read("ECS_CGROUP_CPU_PERIOD", values.duration_s(at_least=0.008, at_most=0.1))
+    )
+    """The period in which a task may use its share of CPU time: short ones make for short pauses."""
+
     metrics_interval_s: float = field(
         default=5.0,
         metadata=_read("ECS_POLLING_METRICS_WAIT_DURATION", values.duration_s(at_least=5, at_most=20)),

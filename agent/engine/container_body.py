@@ -35,13 +35,17 @@ def create_body(
     container: acs.Container,
     owner: str,
     dynamic_ports: tuple[int, int] | None,
+    cgroup_parent: str | None = None,
 ) -> dict[str, Any]:
     """What to post to create ``container``.
 
     ``dynamic_ports`` bounds the host ports that the engine may choose; None leaves them to the kernel's own
-    range. Raises ``DockerClientConfigError`` or ``HostConfigError`` for a part that makes no sense.
+    range. ``cgroup_parent`` is the task's cgroup, if it has one. Raises ``DockerClientConfigError`` or
+    ``HostConfigError`` for a part that makes no sense.
     """
     host_config = _host_config(task, plan, container, dynamic_ports)
+    if cgroup_parent is not None:
+        host_config["CgroupParent"] = cgroup_parent
     body: dict[str, Any] = {"Image": container.image}
     if command_of(container):
         body["Cmd"] = list(command_of(container))

@@ -61,6 +61,12 @@ def refusal(task: acs.Task) -> str:
     """Why this agent cannot run a well-formed task; empty if it can."""
     for what in _unsupported(task):
         return f"ResourceInitializationError: {what} is not supported by this agent"
+    for container in task.containers:
+        if task.memory and (container.memory or 0) > task.memory:
+            return (
+                f"resource cannot be initialized for task {task.arn}: the memory of container "
+                f"{container.name} ({container.memory} MiB) is above that of the task ({task.memory} MiB)"
+            )
     return ""
 
 

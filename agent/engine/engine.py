@@ -44,6 +44,7 @@ from agent.engine.states import (
     reported,
 )
 from agent.engine.statistics import Running, Sample, Usage
+from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.transitions import initial_state
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
@@ -89,10 +90,12 @@ class TaskEngine:
             pullers=config.image_pull_concurrency,
         )
         self._stream = EventStream(self._docker, clock, label)
+        self._cgroups = TaskCgroups(config, owner)
         self._images = Images(self._docker, config.image_pull_behavior)
         self._runner = Runner(
             self._docker,
             self._images,
+            self._cgroups,
             RunnerSettings(
                 owner=owner,
                 dynamic_ports=config.dynamic_host_port_range,
@@ -105,10 +108,17 @@ class TaskEngine:
         self._book = TaskBook(self._checkpoint, self._runner.carry_out, self._task_ended)
         self._ledger = HostLedger(capacity)
         self._usage = Usage(max(1, capacity.cpu // CPU_UNITS_PER_CPU))
-        self._sampler = Sampler(self._docker, clock, self._usage, self._running, config.metrics_interval_s)
+        self._sampler = Sampler(
+            self._docker, clock, self._usage, self._running, config.metrics_interval_s, config.cgroup_path
+        )
         self._observer = Observer(self._book, self._docker, self._stream, self._runner, clock, label)
         self._janitor = Janitor(
-            self._book, self._docker, clock, config.task_cleanup_wait_s, self._contents.tombstones
+            self._book,
+            self._docker,
+            self._cgroups.remove,
+            clock,
+            config.task_cleanup_wait_s,
+            self._contents.tombstones,
         )
         self._credentials: dict[str, dict[str, acs.IAMRoleCredentials]] = {}
         self._docker_version: str | None = None
@@ -116,7 +126,10 @@ class TaskEngine:
     # --- life -------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Wait for the Docker engine, take up what was going on, and settle what happened meanwhile."""
+        """Wait for the Docker engine, take up what was going on, and settle what happened meanwhile.
+
+        Raises ``TaskLimitsRequiredError``.
+        """
         await self._persist(self._connect)
         await self._observer.open()
         for stored in self._contents.tasks:
@@ -124,6 +137,7 @@ class TaskEngine:
         if self._checkpoint.to_be_rebuilt():
             await self._persist(self._adopt)
         await self._persist(self._compare_all)
+        await self._cgroups.remove_orphans([record.plan.arn for record in self._book])
         self._resume()
         log.info("engine_started", tasks=len(self._book), docker=self._docker_version)
 
@@ -139,6 +153,7 @@ class TaskEngine:
         await self._stream.stop()
         await self._runner.close()
         await self._images.close()
+        await self._cgroups.close()
         await self._checkpoint.close()
         await self._docker.close()
 
@@ -157,6 +172,8 @@ class TaskEngine:
 
     async def _connect(self) -> None:
         self._docker_version = (await self._docker.open()).version
+        info, _ = await self._docker.facts()
+        await self._cgroups.open(info)
 
     async def _compare_all(self) -> None:
         if not await self._observer.compare(look_at_all=True):
@@ -203,6 +220,11 @@ class TaskEngine:
     def docker_version(self) -> str | None:
         """The version of the Docker engine; None until it has answered once."""
         return self._docker_version
+
+    @property
+    def limits_tasks(self) -> bool:
+        """Whether CPU and memory of tasks as a whole are limited here."""
+        return self._cgroups.enforced
 
     async def docker_facts(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The Docker engine's answers to ``/info`` and ``/version``. Raises ``EngineError``."""

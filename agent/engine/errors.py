@@ -95,6 +95,12 @@ class CannotRemoveVolumeError(EngineError):
     name = "CannotRemoveVolumeError"
 
 
+class CgroupError(EngineError):
+    """The cgroup that bounds a task's CPU and memory could not be made or removed."""
+
+    name = "CgroupError"
+
+
 class DockerClientConfigError(EngineError):
     """``dockerConfig.config`` of a payload is not what the engine's API takes."""
 

@@ -2,7 +2,7 @@
 stopped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -22,13 +22,20 @@ class Janitor:
     """Knows when what is removed, and which ARNs have ended here."""
 
     def __init__(
-        self, book: TaskBook, docker: Docker, clock: Clock, wait_s: float, ended: Mapping[str, float]
+        self,
+        book: TaskBook,
+        docker: Docker,
+        remove_cgroup: Callable[[str], Awaitable[None]],
+        clock: Clock,
+        wait_s: float,
+        ended: Mapping[str, float],
     ) -> None:
-        """``wait_s`` is how long containers stay; ``ended`` maps ARNs to when they ended, the oldest
-        first.
+        """``remove_cgroup`` takes a task's ARN and raises ``EngineError``. ``wait_s`` is how long containers
+        stay; ``ended`` maps ARNs to when they ended, the oldest first.
         """
         self._book = book
         self._docker = docker
+        self._remove_cgroup = remove_cgroup
         self._clock = clock
         self._wait_s = wait_s
         self._remembered = {arn: self._remembered_until(ended_at) for arn, ended_at in ended.items()}
@@ -75,6 +82,7 @@ class Janitor:
             for volume in record.plan.volumes:
                 if volume.task_scoped:
                     await self._docker.remove_volume(volume.source)
+            await self._remove_cgroup(record.plan.arn)
         except EngineError as error:
             log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
             return

@@ -28,6 +28,7 @@ from agent.engine.container_body import (
 from agent.engine.docker import Docker
 from agent.engine.errors import (
     CannotStartContainerError,
+    CgroupError,
     ContainerNameTakenError,
     DockerTimeoutError,
     EngineError,
@@ -53,9 +54,11 @@ from agent.engine.states import (
     StartTimedOut,
     StopContainer,
     StopFailed,
+    StopRequested,
     Vanished,
     WatchStartTimeout,
 )
+from agent.engine.task_cgroups import TaskCgroups
 from agent.protocol.arn import last_segment
 from agent.protocol.clock import Clock
 
@@ -85,6 +88,7 @@ class Runner:
         self,
         docker: Docker,
         images: Images,
+        cgroups: TaskCgroups,
         settings: RunnerSettings,
         clock: Clock,
         apply: "Callable[[TaskRecord, Event], object]",
@@ -93,6 +97,7 @@ class Runner:
         """``apply`` lets an event happen to a task, ``write`` puts a task in line to be written again."""
         self._docker = docker
         self._images = images
+        self._cgroups = cgroups
         self._settings = settings
         self._clock = clock
         self._apply = apply
@@ -208,8 +213,14 @@ class Runner:
     async def _create(self, record: TaskRecord, container: str) -> str:
         definition = record.container(container)
         docker_name = self._docker_name(record, container)
+        await self._limit(record)
         body = create_body(
-            record.definition, record.plan, definition, self._settings.owner, self._settings.dynamic_ports
+            record.definition,
+            record.plan,
+            definition,
+            self._settings.owner,
+            self._settings.dynamic_ports,
+            self._cgroups.parent(record.plan.arn),
         )
         await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
         try:
@@ -222,6 +233,14 @@ class Runner:
             return there.docker_id
         except DockerTimeoutError as error:
             raise DockerTimeoutError(f"Could not transition to created; {error}") from error
+
+    async def _limit(self, record: TaskRecord) -> None:
+        """Put the task's limits in force; a task without them is not run at all. Raises ``CgroupError``."""
+        try:
+            await self._cgroups.ensure(record.definition)
+        except CgroupError as error:
+            self._apply(record, StopRequested(at=self._clock.now(), reason=error.reason))
+            raise
 
     async def _create_volumes(self, record: TaskRecord, mounted: set[str | None]) -> None:
         for volume in record.plan.volumes:
@@ -244,6 +263,7 @@ class Runner:
         engine_chooses = has_dynamic_ports(definition) and not uses_host_network(
             record.definition, definition
         )
+        await self._limit(record)  # of a container from before a restart of the machine the cgroup is gone
         try:
             await self._start_until_ports_are_free(
                 docker_name, attempts=_PORT_ATTEMPTS if engine_chooses else 1

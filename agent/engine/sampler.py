@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -23,6 +24,7 @@ class Sampler:
         usage: Usage,
         running: Callable[[], Sequence[Running]],
         interval_s: float,
+        cgroup_root: Path,
     ) -> None:
         """``running`` tells which containers there are at the moment."""
         self._docker = docker
@@ -30,7 +32,7 @@ class Sampler:
         self._usage = usage
         self._running = running
         self._interval_s = interval_s
-        self._cgroups = CgroupReader()
+        self._cgroups = CgroupReader(cgroup_root)
 
     async def run(self) -> None:
         """Take samples for ever."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from agent.engine.task_limits import container_places
 from agent.protocol import tcs
 
 _NANOSECONDS = 1e9
@@ -66,7 +67,7 @@ class CgroupReader:
         """A sample of ``container``, or None if its files are not there: it has ended, or they are
         elsewhere.
         """
-        cgroup = self._found.get(container.docker_id) or self._find(container.docker_id)
+        cgroup = self._found.get(container.docker_id) or self._find(container)
         if cgroup is None:
             return None
         try:
@@ -81,9 +82,9 @@ class CgroupReader:
         for docker_id in set(self._found) - docker_ids:
             del self._found[docker_id]
 
-    def _find(self, docker_id: str) -> "_Cgroup | None":
-        names = (f"docker/{docker_id}", f"system.slice/docker-{docker_id}.scope")
-        for name in names:
+    def _find(self, container: Running) -> "_Cgroup | None":
+        docker_id = container.docker_id
+        for name in container_places(container.task_arn, docker_id):
             if (self._root / "cgroup.controllers").exists() and (self._root / name / "cpu.stat").exists():
                 self._found[docker_id] = _CgroupV2(self._root / name)
                 return self._found[docker_id]

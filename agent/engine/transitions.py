@@ -229,7 +229,7 @@ def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outc
 def _ended(state: ContainerState, event: Observed) -> ContainerState:
     seen = event.inspection
     reason = state.reason
-    if seen.oom_killed:
+    if seen.oom_killed and _unasked(state, seen.exit_code):
         reason = OUT_OF_MEMORY
     elif seen.error and not seen.ever_started:
         reason = reason or f"CannotStartContainerError: {seen.error}"
@@ -244,13 +244,20 @@ def _ended(state: ContainerState, event: Observed) -> ContainerState:
     )
 
 
+def _unasked(state: ContainerState, exit_code: int | None) -> bool:
+    """Whether a container failed by itself. Where a task's memory runs out, cgroup v1 tells all of its
+    containers, of which the kernel may have killed one only.
+    """
+    return state.desired is not Status.STOPPED and exit_code != 0
+
+
 def _died(_: ContainerPlan, state: ContainerState, event: Died) -> _Outcome:
     ended = replace(
         state,
         known=Status.STOPPED,
         desired=Status.STOPPED,
         applied=None,
-        reason=OUT_OF_MEMORY if event.out_of_memory else state.reason,
+        reason=OUT_OF_MEMORY if event.out_of_memory and _unasked(state, event.exit_code) else state.reason,
         exit_code=event.exit_code,
         finished_at=event.at,
     )

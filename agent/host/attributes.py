@@ -18,6 +18,8 @@ CAPABILITY = "ecs.capability."
 # The Engine API versions that amazon-ecs-agent has attributes for; task definitions never require another.
 REMOTE_API_VERSIONS = tuple((1, minor) for minor in range(17, 33) if minor not in (26, 27, 31))
 HEALTH_CHECK_API = (1, 24)
+TASK_LIMITS_API = (1, 22)
+TASK_LIMITS = ("task-cpu-mem-limit", "increased-task-cpu-limit")
 ENGINE_CAPABILITIES = ("full-sync", "container-ordering", "docker-plugin.local")
 """What every version of our engine does, whatever the container engine below it."""
 # The Engine API's own driver for no logs at all, which it does not list.
@@ -40,9 +42,13 @@ class EngineFacts(msgspec.Struct, frozen=True, gc=False):
     volume_plugins: tuple[str, ...] = ()
     security_options: tuple[str, ...] = ()
     """Such as ``name=apparmor``."""
+    task_limits: bool = False
+    """Our engine bounds CPU and memory of whole tasks on this host."""
 
 
-def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
+def engine_facts(
+    info: Mapping[str, Any], version: Mapping[str, Any], *, task_limits: bool = False
+) -> EngineFacts:
     """Read the answers of the Engine API's ``/info`` and ``/version``; what is missing in them counts as
     nothing.
     """
@@ -53,6 +59,7 @@ def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineF
         logging_drivers=tuple(plugins.get("Log") or ()),
         volume_plugins=tuple(plugins.get("Volume") or ()),
         security_options=tuple(info.get("SecurityOptions") or ()),
+        task_limits=task_limits,
     )
 
 
@@ -73,6 +80,8 @@ def built_in_attributes(
     ``ECS_INSTANCE_ATTRIBUTES`` are not among the result: they go with the first registration only.
     """
     names = [f"{CAPABILITY}{name}" for name in capabilities]
+    if engine.task_limits and engine.api_version >= TASK_LIMITS_API:
+        names += [f"{CAPABILITY}{name}" for name in TASK_LIMITS]
     names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]
     if not config.disable_privileged:
         names.append(f"{LEGACY}privileged-container")

@@ -120,6 +120,24 @@ def test_what_the_agent_cannot_do_is_refused_by_name(task: acs.Task, what: str) 
     assert refusal(acs_task()) == ""
 
 
+def test_a_container_with_more_memory_than_its_task_is_refused() -> None:
+    task = acs_task(acs_container(memory=129), memory=128)
+    assert refusal(task) == (
+        f"resource cannot be initialized for task {task.arn}: the memory of container web (129 MiB) is above "
+        "that of the task (128 MiB)"
+    )
+    assert refusal(acs_task(acs_container(memory=128), memory=128)) == ""
+    assert refusal(acs_task(acs_container(memory=129))) == ""
+
+
+def test_the_tasks_cgroup_is_the_parent_whatever_the_definition_says() -> None:
+    config = docker_config(host_config={"CgroupParent": "/mine"})
+    task = acs_task(acs_container(docker_config=config))
+    made = create_body(task, planned(task), task.containers[0], "owner", None, "/ecs/t1")
+    assert made["HostConfig"]["CgroupParent"] == "/ecs/t1"
+    assert "CgroupParent" not in body_of(acs_task())["HostConfig"]
+
+
 def test_resources_follow_the_task_else_the_containers() -> None:
     reserving = acs_container(
         "a", cpu=100, memory=64, docker_config=docker_config(None, {"MemoryReservation": 32 * MIB})

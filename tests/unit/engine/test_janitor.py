@@ -9,7 +9,7 @@ import pytest
 from agent.checkpoint import Checkpoint
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.docker import Docker
-from agent.engine.errors import CannotRemoveContainerError
+from agent.engine.errors import CannotRemoveContainerError, CgroupError
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.outbox import acknowledged, unsent_change
 from tests.support.clock import FakeClock
@@ -37,12 +37,21 @@ class Scene:
     def __init__(self, checkpoint: Checkpoint, ended: dict[str, float]) -> None:
         self.clock = FakeClock()
         self.docker = FlakyDocker()
+        self.cgroup_in_use = False
         self.book = TaskBook(checkpoint, lambda *_: None, lambda _: None)
-        self.janitor = Janitor(self.book, cast("Docker", self.docker), self.clock, WAIT_S, ended)
+        self.cgroups_removed: list[str] = []
+        self.janitor = Janitor(
+            self.book, cast("Docker", self.docker), self._remove_cgroup, self.clock, WAIT_S, ended
+        )
         machine = Machine(plan()).run_up()
         machine.happen(exited("web", 0, at=self.clock.now()))
         self.record = TaskRecord(acs_task(), machine.plan, machine.state)
         self.book.add(self.record)
+
+    async def _remove_cgroup(self, task_arn: str) -> None:
+        if self.cgroup_in_use:
+            raise CgroupError("device or resource busy")
+        self.cgroups_removed.append(task_arn)
 
     def acknowledge(self) -> None:
         """The controller has heard everything."""
@@ -116,6 +125,23 @@ async def test_a_removal_that_fails_is_tried_again(scene: Scene) -> None:
 
     scene.docker.broken = False
     await scene.janitor.clean_up()
+    assert scene.book.get(ARN) is None
+
+
+async def test_a_tasks_cgroup_goes_after_its_containers_and_is_tried_again_until_it_has_gone(
+    scene: Scene,
+) -> None:
+    scene.acknowledge()
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(WAIT_S + 1)
+    scene.cgroup_in_use = True
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == ["docker-web"]
+    assert scene.book.get(ARN) is scene.record
+
+    scene.cgroup_in_use = False
+    await scene.janitor.clean_up()
+    assert scene.cgroups_removed == [ARN]
     assert scene.book.get(ARN) is None
 
 

@@ -38,12 +38,21 @@ def proc(tmp_path: Path) -> Path:
     return tmp_path / "proc"
 
 
-def test_version_one_files_are_read(tmp_path: Path) -> None:
+PLACES = [
+    f"ecs/arn/{ID}",
+    f"ecstasks.slice/ecstasks-arn.slice/docker-{ID}.scope",
+    f"docker/{ID}",
+    f"system.slice/docker-{ID}.scope",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_version_one_files_are_read(tmp_path: Path, place: str) -> None:
     files = {
-        f"cpuacct/docker/{ID}/cpuacct.usage": "2500000000\n",
-        f"cpuacct/docker/{ID}/cgroup.procs": "41\n42\n",
-        f"memory/docker/{ID}/memory.usage_in_bytes": f"{10 * MIB}\n",
-        f"memory/docker/{ID}/memory.stat": f"cache 1\ntotal_cache {4 * MIB}\ntotal_rss 7\n",
+        f"cpuacct/{place}/cpuacct.usage": "2500000000\n",
+        f"cpuacct/{place}/cgroup.procs": "41\n42\n",
+        f"memory/{place}/memory.usage_in_bytes": f"{10 * MIB}\n",
+        f"memory/{place}/memory.stat": f"cache 1\ntotal_cache {4 * MIB}\ntotal_rss 7\n",
     }
     write(tmp_path / "cgroup", files)
     sample = CgroupReader(tmp_path / "cgroup", proc(tmp_path)).read(CONTAINER, at=7.0)
@@ -51,7 +60,7 @@ def test_version_one_files_are_read(tmp_path: Path) -> None:
     assert sample == Sample(7.0, 2.5, 6 * MIB, Network(1050, 11, 1, 2, 507, 6, 3, 4))
 
 
-@pytest.mark.parametrize("place", [f"docker/{ID}", f"system.slice/docker-{ID}.scope"])
+@pytest.mark.parametrize("place", PLACES)
 def test_version_two_files_are_read_under_either_driver(tmp_path: Path, place: str) -> None:
     files = {
         "cgroup.controllers": "cpu memory\n",

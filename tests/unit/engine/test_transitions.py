@@ -106,6 +106,22 @@ def test_memory_running_out_is_told_by_its_name() -> None:
     assert machine.container("web").reason == "OutOfMemoryError: Container killed due to memory usage"
 
 
+@pytest.mark.parametrize(("exit_code", "asked_to_stop"), [(0, False), (137, True), (143, True)])
+def test_a_container_that_lived_through_its_tasks_lack_of_memory_did_not_end_of_it(
+    exit_code: int, asked_to_stop: bool
+) -> None:
+    seen = inspection("web", "STOPPED", exit_code=exit_code, oom_killed=True)
+    for end in (
+        Died(at=8.0, container="web", exit_code=exit_code, out_of_memory=True),
+        Observed(at=8.0, container="web", inspection=seen),
+    ):
+        machine = Machine(plan()).run_up()
+        if asked_to_stop:
+            machine.happen(StopRequested(at=7.0))
+        machine.happen(end)
+        assert (machine.container("web").reason, machine.container("web").exit_code) == ("", exit_code)
+
+
 def test_the_event_of_a_death_is_believed_and_a_later_look_changes_nothing() -> None:
     machine = Machine(plan()).run_up()
     machine.happen(Died(at=8.0, container="web", exit_code=137, out_of_memory=True))

@@ -88,6 +88,20 @@ def test_an_engine_advertises_no_newer_api_than_it_has() -> None:
     assert "ecs.capability.container-health-check" not in found
 
 
+TASK_LIMITS = {"ecs.capability.task-cpu-mem-limit", "ecs.capability.increased-task-cpu-limit"}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "task_limits", "expected"),
+    [((1, 22), True, TASK_LIMITS), ((1, 21), True, set()), ((1, 41), False, set())],
+)
+def test_limits_of_tasks_are_advertised_where_they_are_in_force(
+    api_version: tuple[int, int], task_limits: bool, expected: set[str]
+) -> None:
+    found = attributes(EngineFacts("1", api_version, task_limits=task_limits))
+    assert found.keys() & TASK_LIMITS == expected
+
+
 def test_the_place_and_kind_of_the_machine_are_values() -> None:
     found = attributes(HOMEPORT_AVAILABILITY_ZONE="cellar", HOMEPORT_INSTANCE_TYPE="nuc")
     assert {name: value for name, value in found.items() if value is not None} == {
@@ -124,3 +138,4 @@ def test_facts_come_from_the_engines_own_answers_complete_or_not() -> None:
     version = {"Version": "24.0.7", "ApiVersion": "1.43"}
     assert engine_facts(info, version) == EngineFacts("24.0.7", (1, 43), ("json-file",), ("local",))
     assert engine_facts({"Plugins": None}, {}) == EngineFacts()
+    assert engine_facts({}, {}, task_limits=True) == EngineFacts(task_limits=True)
