@@ -62,7 +62,7 @@ def refusal(task: acs.Task) -> str:
     for what in _unsupported(task):
         return f"ResourceInitializationError: {what} is not supported by this agent"
     for container in task.containers:
-        if task.memory and (container.memory or 0) > task.memory:
+        if container.memory and task.memory and container.memory > task.memory:
             return (
                 f"resource cannot be initialized for task {task.arn}: the memory of container "
                 f"{container.name} ({container.memory} MiB) is above that of the task ({task.memory} MiB)"

@@ -13,7 +13,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
@@ -21,11 +21,13 @@ import docker.errors
 import requests.exceptions
 
 SESSION_ID = uuid.uuid4().hex[:8]
+CGROUPS = Path("/sys/fs/cgroup")
 TEST_LABEL = "homeport.test"
 TEST_LABELS = {TEST_LABEL: SESSION_ID}
 IMAGE = f"homeport-test/busybox:{SESSION_ID}"
 _OWN_PREFIXES = ("homeport.", "com.amazonaws.ecs.")
 _CLUSTER_LABEL = "com.amazonaws.ecs.cluster"
+_TASK_ARN_LABEL = "com.amazonaws.ecs.task-arn"
 _ENGINE_START_S = 60.0
 _BUSYBOX = Path("/bin/busybox")
 
@@ -117,6 +119,21 @@ def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0
     archive.addfile(entry, io.BytesIO(content))
 
 
+def task_cgroups(task_id: str) -> list[Path]:
+    """The cgroups of a task in all hierarchies."""
+    return sorted((*CGROUPS.glob(f"*/ecs/{task_id}"), *CGROUPS.glob(f"ecs/{task_id}")))
+
+
+def remove_task_cgroups(labels: Mapping[str, str]) -> None:
+    """Remove the cgroups of the task whose container carried these labels; the kernel keeps those in use.
+
+    Agents of tests end before they tidy up.
+    """
+    for place in task_cgroups(labels.get(_TASK_ARN_LABEL, "no task").rpartition("/")[2]):
+        with suppress(OSError):
+            place.rmdir()
+
+
 def labelled_objects(connection: docker.DockerClient) -> dict[str, Mapping[str, str]]:
     """Containers, networks and volumes with a label of these tests or of ECS: "kind name id" to labels."""
     found: dict[str, Mapping[str, str]] = {}
@@ -153,6 +170,7 @@ def remove_objects(connection: docker.DockerClient, names: Mapping[str, Mapping[
         try:
             if kind == "container":
                 connection.api.remove_container(identity, force=True, v=True)
+                remove_task_cgroups(names[name])
             elif kind == "network":
                 connection.api.remove_network(identity)
             else:

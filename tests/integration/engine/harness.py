@@ -19,6 +19,7 @@ from agent.protocol import acs
 from agent.protocol.clock import SystemClock
 from agent.protocol.resources import Resources
 from agent.protocol.signing import Credentials
+from tests.support.engine import remove_task_cgroups
 
 CAPACITY = Resources(cpu=8192, memory=16384, ports_tcp=frozenset({22}), ports_udp=frozenset(), gpus=0)
 PATIENCE_S = 15.0
@@ -155,6 +156,7 @@ class Harness:
         for container in self.client.api.containers(all=True, filters={"label": label}):
             with contextlib.suppress(docker.errors.NotFound):
                 self.client.api.remove_container(container["Id"], force=True, v=True)
+            remove_task_cgroups(container["Labels"])
         for volume in self.client.api.volumes(filters={"label": label})["Volumes"] or ():
             with contextlib.suppress(docker.errors.NotFound):
                 self.client.api.remove_volume(volume["Name"])
