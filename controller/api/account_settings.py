@@ -35,8 +35,17 @@ DEFINITIONS: dict[str, Definition] = {
 }
 """Every setting by name. Those of AWS's own infrastructure are kept and answered and change nothing here."""
 
-LONG_ARNS = ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
-"""Settings that can only be enabled: this controller has the long form of ARNs alone."""
+IMPOSSIBLE: dict[tuple[str, str], str] = {
+    ("defaultLogDriverMode", "non-blocking"): (
+        "defaultLogDriverMode can only be blocking on this controller: set the option mode of the "
+        "logConfiguration in task definitions."
+    ),
+    **{
+        (name, "disabled"): "You can no longer disable Long Arn settings"
+        for name in ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
+    },
+}
+"""Values that would change what this controller does, and cannot."""
 
 
 def definition_of(name: str) -> Definition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from controller.api.account_settings import DEFINITIONS, LONG_ARNS, definition_of, effective_setting
+from controller.api.account_settings import DEFINITIONS, IMPOSSIBLE, definition_of, effective_setting
 from controller.api.context import Handler, RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import parse_arn
@@ -69,8 +69,8 @@ def _put(context: RequestContext, principal: str, request: Document) -> Document
         raise InvalidParameterException(f"{name} is read-only: AWS manages it.")
     if value not in definition.values:
         raise InvalidParameterException(f"{name} should be one of [{','.join(definition.values)}]")
-    if name in LONG_ARNS and value == "disabled":
-        raise InvalidParameterException("You can no longer disable Long Arn settings")
+    if (name, value) in IMPOSSIBLE:
+        raise InvalidParameterException(IMPOSSIBLE[name, value])
     setting = AccountSetting(principal=principal, name=name, value=value)
     with context.transaction() as transaction:
         transaction.put(setting, f"set to {value}")

@@ -96,6 +96,11 @@ async def test_settings_are_filtered_by_name_and_value_and_come_in_pages(api: Ap
             {"name": "taskLongArnFormat", "value": "disabled"},
             "You can no longer disable",
         ),
+        (
+            "PutAccountSetting",
+            {"name": "defaultLogDriverMode", "value": "non-blocking"},
+            "set the option mode of the logConfiguration",
+        ),
         ("PutAccountSetting", {"name": INSIGHTS, "value": "enabled", "principalArn": "x"}, "ARN provided"),
         (
             "PutAccountSetting",
