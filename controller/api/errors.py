@@ -102,6 +102,13 @@ class NoUpdateAvailableException(ApiError):
     """There is no newer agent to update to."""
 
 
+class NamespaceNotFoundException(ApiError):
+    """No such namespace."""
+
+    def __init__(self, message: str = "The specified namespace was not found.") -> None:
+        super().__init__(message)
+
+
 class PlatformUnknownException(ApiError):
     """No such platform version."""
 
@@ -153,8 +160,19 @@ class ServiceNotFoundException(ApiError):
         super().__init__(message)
 
 
+class TargetNotConnectedException(ApiError):
+    """The container takes no commands now."""
+
+
 class TargetNotFoundException(ApiError):
     """The container instance that an attribute names does not exist."""
+
+
+class TaskSetNotFoundException(ApiError):
+    """No such task set in the service."""
+
+    def __init__(self, message: str = "The specified task set does not exist.") -> None:
+        super().__init__(message)
 
 
 class ThrottlingException(ApiError):

@@ -26,10 +26,12 @@ def page(
     maximum: int,
     operation: str,
     descending: bool = False,
+    known_up_to: str | None = None,
 ) -> tuple[list[str], str | None]:
     """One page of `keys` in their order, and the token of the next page, None at the end.
 
-    `default` is the page's size when the client names none. Keys are compared as text: pad numbers.
+    `default` is the page's size when the client names none. Keys are compared as text: pad numbers. With
+    `known_up_to` there may be more after that key than `keys` has: the next page goes on from there at most.
 
     Raises:
         InvalidParameterException: a size out of range, or a token that this operation did not give.
@@ -38,11 +40,11 @@ def page(
     if not 1 <= size <= maximum:
         raise InvalidParameterException(f"maxResults should be between 1 and {maximum}.")
     if next_token:
-        last = _decode(next_token, operation)
+        last = last_key(next_token, operation)
         keys = (key for key in keys if (key < last if descending else key > last))
     found = heapq.nlargest(size + 1, keys) if descending else heapq.nsmallest(size + 1, keys)
     if len(found) <= size:
-        return found, None
+        return found, None if known_up_to is None else _encode(operation, known_up_to)
     return found[:size], _encode(operation, found[size - 1])
 
 
@@ -50,9 +52,14 @@ def _encode(operation: str, last_key: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(_Token(operation, last_key))).decode()
 
 
-def _decode(text: str, operation: str) -> str:
+def last_key(next_token: str, operation: str) -> str:
+    """The key after which the page of a token begins.
+
+    Raises:
+        InvalidParameterException: this operation did not give the token.
+    """
     try:
-        token = msgspec.json.decode(base64.b64decode(text, altchars=b"-_", validate=True), type=_Token)
+        token = msgspec.json.decode(base64.b64decode(next_token, altchars=b"-_", validate=True), type=_Token)
     except (ValueError, binascii.Error):
         raise InvalidParameterException("Invalid nextToken.") from None
     if token.operation != operation:

@@ -99,6 +99,17 @@ class History:
         entries = await self.recent(f"task:{task_key(cluster, task_id)}", "task", 1)
         return decode_task(entries[0].body) if entries else None
 
+    async def ended_tasks(self, cluster: str, after_id: str, limit: int) -> list[Task]:
+        """Tasks of a cluster that retired to the history, by id, from the first after `after_id` on. Raises
+        as `recent` does."""
+        await self._flusher.flushed(self._flusher.newest)
+        prefix = f"task:{task_key(cluster, '')}"
+        loop = asyncio.get_running_loop()
+        entries = await loop.run_in_executor(
+            self._executor, self._store.walk_history, "task", prefix, prefix + after_id, limit
+        )
+        return [decode_task(entry.body) for entry in entries]
+
     async def ended_deployment(self, key: str) -> Deployment | None:
         """A deployment that left its service, by its key, or None. Raises as `recent` does."""
         entries = await self.recent(f"deployment:{key}", "deployment", 1)

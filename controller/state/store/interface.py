@@ -104,6 +104,10 @@ class Store(Protocol):
     ) -> list[HistoryEntry]:
         """Entries of one kind about objects whose name starts with a prefix, newest first."""
 
+    def walk_history(self, kind: str, object_prefix: str, after: str, limit: int) -> list[HistoryEntry]:
+        """Entries of one kind about objects whose name starts with a prefix and comes after `after`, by
+        name."""
+
     def prune_history(self, older_than: float, keep_rows: int) -> int:
         """Remove entries older than a wall time, and the oldest beyond a number of rows. Returns how many
         went."""

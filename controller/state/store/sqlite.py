@@ -184,6 +184,16 @@ class SqliteStore:
         )
         return self._history(query, before_id, limit)
 
+    def walk_history(self, kind: str, object_prefix: str, after: str, limit: int) -> list[HistoryEntry]:
+        """Entries of a kind by object; see `Store.walk_history`."""
+        upper = object_prefix + "\U0010ffff"
+        query = select(HISTORY).where(
+            HISTORY.c.object > max(after, object_prefix), HISTORY.c.object < upper, HISTORY.c.kind == kind
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(HISTORY.c.object, HISTORY.c.id).limit(limit)).all()
+        return [_entry(row) for row in rows]
+
     def prune_history(self, older_than: float, keep_rows: int) -> int:
         """Remove old entries; see `Store.prune_history`."""
         with self._writing() as connection:
@@ -242,7 +252,7 @@ class SqliteStore:
             query = query.where(HISTORY.c.id < before_id)
         with self._reading() as connection:
             rows = connection.execute(query.order_by(HISTORY.c.id.desc()).limit(limit)).all()
-        return [HistoryEntry(row.id, row.object, row.at, row.kind, row.body) for row in rows]
+        return [_entry(row) for row in rows]
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -263,6 +273,10 @@ def _translated(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {error.orig}") from error
     except DatabaseError as error:
         raise StoreCorrupt(f"{path}: {error.orig}") from error
+
+
+def _entry(row: Row[Any]) -> HistoryEntry:
+    return HistoryEntry(row.id, row.object, row.at, row.kind, row.body)
 
 
 def _rows(items: Any) -> str:

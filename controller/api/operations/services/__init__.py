@@ -12,9 +12,15 @@ from controller.api.operations.services.deployments import (
 )
 from controller.api.operations.services.describe import describe_services
 from controller.api.operations.services.listing import list_services
+from controller.api.operations.services.namespaces import list_services_by_namespace
 from controller.api.operations.services.stop_deployment import (
     continue_service_deployment,
     stop_service_deployment,
+)
+from controller.api.operations.services.task_sets import (
+    change_task_set,
+    create_task_set,
+    describe_task_sets,
 )
 from controller.api.operations.services.update import update_service
 
@@ -24,6 +30,12 @@ OPERATIONS: dict[str, Handler] = {
     "DeleteService": delete_service,
     "DescribeServices": describe_services,
     "ListServices": list_services,
+    "ListServicesByNamespace": list_services_by_namespace,
+    "CreateTaskSet": create_task_set,
+    "DescribeTaskSets": describe_task_sets,
+    "UpdateTaskSet": change_task_set,
+    "DeleteTaskSet": change_task_set,
+    "UpdateServicePrimaryTaskSet": change_task_set,
     "ListServiceDeployments": list_service_deployments,
     "DescribeServiceDeployments": describe_service_deployments,
     "DescribeServiceRevisions": describe_service_revisions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.context import Handler
 from controller.api.operations.tasks.describe import describe_tasks
+from controller.api.operations.tasks.execute import execute_command
 from controller.api.operations.tasks.listing import list_tasks
 from controller.api.operations.tasks.protection import get_task_protection, update_task_protection
 from controller.api.operations.tasks.run import run_task
@@ -16,6 +17,7 @@ OPERATIONS: dict[str, Handler] = {
     "StopTask": stop_task,
     "DescribeTasks": describe_tasks,
     "ListTasks": list_tasks,
+    "ExecuteCommand": execute_command,
     "GetTaskProtection": get_task_protection,
     "UpdateTaskProtection": update_task_protection,
 }
