@@ -9,6 +9,7 @@ import pytest
 
 from controller.cli.client import ApiError
 from tests.integration.main_job.homeport import Homeport
+from tests.support import engine
 
 pytestmark = pytest.mark.engine
 
@@ -18,6 +19,33 @@ def test_a_task_runs_to_its_end_and_its_exit_code_is_known(homeport: Homeport) -
     task = homeport.wait_for_status(arn, "STOPPED")
     assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 7)
     assert task["startedAt"] <= task["stoppedAt"]
+
+
+@pytest.mark.skipif(not (engine.CGROUPS / "memory").is_dir(), reason="the machine has no cgroup v1")
+def test_a_task_with_limits_of_its_own_is_placed_and_bounded_by_them(homeport: Homeport) -> None:
+    (instance,) = homeport.instances()
+    names = {attribute["name"] for attribute in instance["attributes"]}
+    assert {"ecs.capability.task-cpu-mem-limit", "ecs.capability.increased-task-cpu-limit"} <= names
+
+    arn = homeport.run_task(homeport.register("bounded", {}, cpu="256", memory="128"))
+    homeport.wait_for_status(arn, "RUNNING")
+    whole = engine.CGROUPS / "memory/ecs" / arn.rpartition("/")[2]
+    assert (whole / "memory.limit_in_bytes").read_text().strip() == str(128 * 1024 * 1024)
+    assert (whole / homeport.containers()[arn] / "cgroup.procs").read_text()
+
+
+def test_where_tasks_are_not_limited_none_that_needs_it_is_placed(homeport: Homeport) -> None:
+    homeport.agent.stop()
+    agent = homeport.new_agent("agent", ECS_ENABLE_TASK_CPU_MEM_LIMIT="false")
+    agent.start()
+    try:
+        homeport.wait_for_connection()
+        bounded = homeport.register("bounded", {}, cpu="256", memory="128")
+        answer = homeport.ecs("RunTask", taskDefinition=bounded)
+        assert (answer["tasks"], answer["failures"][0]["reason"]) == ([], "ATTRIBUTE")
+        homeport.wait_for_status(homeport.run_task(homeport.register("free", {})), "RUNNING")
+    finally:
+        agent.end()
 
 
 def test_stopping_a_task_is_gentle_first_and_keeps_the_reason(homeport: Homeport) -> None:

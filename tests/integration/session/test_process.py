@@ -81,6 +81,15 @@ def test_a_data_directory_that_cannot_be_made_ends_the_start(tmp_path: Path) -> 
     assert "data directory cannot be used" in result.stderr
 
 
+def test_limits_of_tasks_that_are_required_and_impossible_end_the_start(tmp_path: Path) -> None:
+    """A host whose cgroups are not where they were said to be."""
+    elsewhere = {"ECS_CGROUP_PATH": str(tmp_path), "ECS_ENABLE_TASK_CPU_MEM_LIMIT": "true"}
+    result = finished(tmp_path / "agent", **KEYS, **elsewhere)
+    assert result.returncode == NOT_STARTABLE
+    assert "agent: ECS_ENABLE_TASK_CPU_MEM_LIMIT=true, but tasks cannot be limited here: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_two_agents_never_share_a_data_directory(tmp_path: Path) -> None:
     with started(tmp_path / "agent", tmp_path / "log"):
         result = finished(tmp_path / "agent", **KEYS)
