@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import socket
@@ -45,6 +46,10 @@ log = structlog.get_logger(__name__)
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """What clients on this machine use instead."""
 
+COLLECTOR_THRESHOLDS = (50_000, 20, 20)
+"""When the garbage collector looks. By Python's own thresholds it goes through all connections of a thousand
+agents again and again, tens of milliseconds each time, for cycles that are rare: records hold none."""
+
 
 async def serve(
     config: ControllerConfig, clock: Clock, chosen_key: KeyPair | None, stop: asyncio.Event
@@ -55,6 +60,7 @@ async def serve(
         CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError: it cannot start.
         RootTaskFailed: a part failed that it cannot work without.
     """
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     prepare_data_dir(config.data_dir)
     lock = DataDirectoryLock(config.data_dir)
     try:
