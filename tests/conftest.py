@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.clock import FakeClock, FakeLoop
 
-pytest_plugins = ["tests.support.leaks", "tests.support.fixtures"]
+pytest_plugins = ["tests.support.leaks", "tests.support.fixtures", "tests.support.members"]
 
 _FIXTURES_ON_FAKE_TIME = {"fake_loop", "fake_clock"}
 

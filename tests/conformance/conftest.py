@@ -15,6 +15,7 @@ import pytest
 
 from controller.keyring import ClientProfile, load_client_profile
 from tests.conformance.played_agent import PlayedAgent
+from tests.support.members import exercised
 from tests.support.processes import ControllerProcess, clean_environment
 from tests.unit.api.output_shapes import assert_output
 
@@ -51,8 +52,13 @@ def connect(
         aws_secret_access_key=secret_access_key or profile.secret_access_key,
         config=botocore.config.Config(retries={"total_max_attempts": 1}, proxies={}),
     )
+    client.meta.events.register("provide-client-params.ecs", _note_members)
     client.meta.events.register("after-call.ecs", _check_answer)
     return client
+
+
+def _note_members(params: dict[str, Any], model: Any, **_: Any) -> None:
+    exercised(model.name, params)
 
 
 def _check_answer(http_response: Any, model: Any, **_: Any) -> None:

@@ -25,6 +25,7 @@ from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
+from tests.support.members import exercised
 from tests.unit.api.output_shapes import assert_output
 
 ACCOUNT = "000000000000"
@@ -64,6 +65,7 @@ class Api:
 
     async def call(self, operation: str, caller: Caller = ADMINISTRATOR, /, **members: Any) -> Document:
         """Call an operation as a client would: through JSON and the service model, which the answer keeps."""
+        exercised(operation, members)
         known = self.service.operations[operation]
         context = self.context(caller)
         result = known.handler(context, known.decode(msgspec.json.encode(members)))

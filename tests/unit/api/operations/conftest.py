@@ -34,6 +34,7 @@ from controller.state.lifecycle import ContainerReport, TaskReport, apply_report
 from controller.state.opening import open_state
 from controller.state.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
+from tests.support.members import exercised
 from tests.unit.api.output_shapes import assert_output
 
 OPERATIONS = clusters.OPERATIONS | task_definitions.OPERATIONS | tasks.OPERATIONS | services.OPERATIONS
@@ -57,6 +58,7 @@ class Api:
 
     async def __call__(self, operation: str, **request: Any) -> Any:
         """The answer of an operation."""
+        exercised(operation, request)
         context = RequestContext(
             request_id=self._ids.uuid(),
             caller=Caller("arn:aws:iam::000000000000:user/admin", "AKIATEST", "administrator"),
