@@ -1,5 +1,5 @@
-"""What leaves the state in its time: ended tasks, for the history; client tokens, deleted services and task
-definitions, for good."""
+"""What leaves the state in its time: ended tasks, for the history; client tokens, task definitions and
+everything else that was deleted, for good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ import structlog
 from agent.protocol.clock import Clock
 from controller.services.definitions import unused_definitions
 from controller.state.changes import Cause, Change
-from controller.state.entities import Deployment, RunTaskToken, Service, Task, TaskDefinition
+from controller.state.entities import (
+    CapacityProvider,
+    Cluster,
+    ContainerInstance,
+    Deployment,
+    RunTaskToken,
+    Service,
+    Task,
+    TaskDefinition,
+)
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.history import KEEP_S
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, ENDED_TASKS
@@ -26,14 +35,18 @@ KEEP_ENDED_S = 3600.0
 """Seconds that an ended task stays in the state, as long as ECS shows it at least."""
 KEEP_TOKENS_S = 24 * 3600.0
 """Seconds for which a RunTask call with the same client token starts nothing again."""
-KEEP_SERVICES_S = KEEP_S
-"""Seconds that a deleted service stays describable, as long as what happened to it is known."""
-MOST_SERVICES = 1000
-"""Deleted services that are kept at most, whatever their age."""
+KEEP_DELETED_S = KEEP_S
+"""Seconds that what was deleted stays describable, as long as what happened to it is known."""
+MOST_DELETED = 1000
+"""Deleted records of one kind that are kept at most, whatever their age."""
 TURN_INTERVAL_S = 10.0
 DEPARTURES_PER_TURN = 500
 """Tasks, and tokens, that leave at once at most; fifty a second are more than a cluster ends for long."""
 
+
+Deletable = CapacityProvider | Cluster | ContainerInstance | Service
+"""Kinds whose deleted records are INACTIVE for a while; a name or id may come back meanwhile."""
+DELETABLE: tuple[type[Deletable], ...] = (CapacityProvider, Cluster, ContainerInstance, Service)
 
 T = TypeVar("T")
 
@@ -80,20 +93,23 @@ class _Departures(Generic[T]):
 
 
 class Retirement:
-    """Lets ended tasks, old client tokens, deleted services and unused deleted definitions go when their time
+    """Lets ended tasks, old client tokens, deleted records and unused deleted definitions go when their time
     has come."""
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._tasks: _Departures[str] = _Departures(clock, KEEP_ENDED_S)
         self._tokens: _Departures[str] = _Departures(clock, KEEP_TOKENS_S)
-        self._services: _Departures[Service] = _Departures(clock, KEEP_SERVICES_S, MOST_SERVICES)
+        self._deleted: dict[type[Deletable], _Departures[Deletable]] = {
+            kind: _Departures(clock, KEEP_DELETED_S, MOST_DELETED) for kind in DELETABLE
+        }
         read, wall = state.read(), clock.now()
         ended = read.select(ENDED_TASKS, True).values()
         self._tasks.load((task.stopped_at or wall, task.key) for task in ended)
         self._tokens.load((token.created_at, token.key) for token in read.all(RunTaskToken).values())
-        deleted = (service for service in read.all(Service).values() if service.status == "INACTIVE")
-        self._services.load((service.deleted_at or wall, service) for service in deleted)
+        for kind, departures in self._deleted.items():
+            deleted = (record for record in read.all(kind).values() if _is_deleted(record))
+            departures.load((record.deleted_at or wall, record) for record in deleted)
         state.subscribe(self._on_changes)
 
     async def run(self) -> None:
@@ -111,13 +127,16 @@ class Retirement:
                 self._tasks.add(change.key)
             elif isinstance(change.new, RunTaskToken) and change.old is None:
                 self._tokens.add(change.key)
-            elif isinstance(change.new, Service) and _is_deleted(change.new) and not _is_deleted(change.old):
-                self._services.add(change.new)
+            elif (
+                isinstance(change.new, DELETABLE) and _is_deleted(change.new) and not _is_deleted(change.old)
+            ):
+                self._deleted[type(change.new)].add(change.new)
 
     def _turn(self) -> None:
-        tasks, tokens, services = self._tasks.due(), self._tokens.due(), self._services.due()
+        tasks, tokens = self._tasks.due(), self._tokens.due()
+        deleted = {kind: departures.due() for kind, departures in self._deleted.items()}
         definitions = unused_definitions(self._state.read())
-        if not (tasks or tokens or services or definitions):
+        if not (tasks or tokens or any(deleted.values()) or definitions):
             return
         with self._state.transaction(Cause("timer", "retirement")) as transaction:
             for key in tasks:
@@ -126,34 +145,37 @@ class Retirement:
                     self._state.history.retire_task(transaction, task)
             for key in tokens:
                 transaction.delete(RunTaskToken, key)
-            for service in services:
-                _remove_service(transaction, service)
+            for records in deleted.values():
+                for record in records:
+                    _remove(transaction, record)
             for definition in definitions:
                 transaction.delete(TaskDefinition, definition.key, "nothing refers to it any more")
         self._tasks.gone(len(tasks))
         self._tokens.gone(len(tokens))
-        self._services.gone(len(services))
+        for kind, records in deleted.items():
+            self._deleted[kind].gone(len(records))
         log.debug(
             "retired",
             tasks=len(tasks),
             tokens=len(tokens),
-            services=len(services),
+            deleted=sum(map(len, deleted.values())),
             definitions=len(definitions),
         )
 
 
-def _remove_service(transaction: Transaction, deleted: Service) -> None:
-    """Remove a deleted service with its deployments, unless its name was used again since."""
-    present = transaction.get(Service, deleted.key)
+def _remove(transaction: Transaction, deleted: Deletable) -> None:
+    """Remove a deleted record, a service with its deployments, unless its name or id was used again since."""
+    present = transaction.get(type(deleted), deleted.key)
     if present is None or not _is_deleted(present) or present.deleted_at != deleted.deleted_at:
         return
-    for key in list(transaction.select(DEPLOYMENTS_OF_SERVICE, deleted.key)):
-        transaction.delete(Deployment, key)
-    transaction.delete(Service, deleted.key, "deleted long ago")
+    if isinstance(deleted, Service):
+        for key in list(transaction.select(DEPLOYMENTS_OF_SERVICE, deleted.key)):
+            transaction.delete(Deployment, key)
+    transaction.delete(type(deleted), deleted.key, "deleted long ago")
 
 
-def _is_deleted(service: object) -> bool:
-    return isinstance(service, Service) and service.status == "INACTIVE"
+def _is_deleted(record: object) -> bool:
+    return isinstance(record, DELETABLE) and record.status == "INACTIVE"
 
 
 def _is_over(task: object) -> bool:

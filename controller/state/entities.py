@@ -92,6 +92,8 @@ class Cluster(Entity, frozen=True, kw_only=True):
     options: Document = {}
     """Members that are kept and answered as given: settings, configuration, capacityProviders,
     defaultCapacityProviderStrategy, serviceConnectDefaults."""
+    deleted_at: float | None = None
+    """When the cluster became INACTIVE."""
 
     @property
     def key(self) -> str:
@@ -163,6 +165,8 @@ class ContainerInstance(Entity, frozen=True, kw_only=True):
     boot_id: str = ""
     registered_at: float
     version: int = 1
+    deleted_at: float | None = None
+    """When the instance became INACTIVE."""
 
     @property
     def key(self) -> str:
@@ -414,6 +418,8 @@ class CapacityProvider(Entity, frozen=True, kw_only=True):
     """The member of that name, defaults filled; empty for FARGATE and FARGATE_SPOT."""
     created_at: float
     tags: tuple[Tag, ...] = ()
+    deleted_at: float | None = None
+    """When the provider became INACTIVE."""
 
     @property
     def key(self) -> str:

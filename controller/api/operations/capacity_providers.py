@@ -121,8 +121,10 @@ def delete_capacity_provider(context: RequestContext, request: Document) -> Docu
                 "The capacity provider cannot be deleted because it is associated with cluster: "
                 f"{cluster.name}. Remove the capacity provider from the cluster and try again."
             )
-    provider = replace(provider, status="INACTIVE", update_status="DELETE_COMPLETE")
     with context.transaction() as transaction:
+        provider = replace(
+            provider, status="INACTIVE", update_status="DELETE_COMPLETE", deleted_at=transaction.now
+        )
         transaction.put(provider, "deleted")
     return _answer(context, provider)
 

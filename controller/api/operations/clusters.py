@@ -139,8 +139,8 @@ def delete_cluster(context: RequestContext, request: Document) -> Document:
         raise ClusterContainsContainerInstancesException
     if read.select(LIVE_TASKS_BY_CLUSTER, cluster.name):
         raise ClusterContainsTasksException
-    inactive = replace(cluster, status="INACTIVE")
     with context.transaction() as transaction:
+        inactive = replace(cluster, status="INACTIVE", deleted_at=transaction.now)
         transaction.put(inactive, "deleted")
     return {"cluster": render_cluster(inactive, read, EVERYTHING)}
 

@@ -135,7 +135,9 @@ def deregister_container_instance(context: RequestContext, request: Document) ->
         for task in tasks:
             transaction.put(_orphaned(task, transaction.now), FORCED_REASON)
         if instance.status != "INACTIVE":
-            instance = replace(instance, status="INACTIVE", version=instance.version + 1)
+            instance = replace(
+                instance, status="INACTIVE", version=instance.version + 1, deleted_at=transaction.now
+            )
             transaction.put(instance, "deregistered")
     return {"containerInstance": render_instance(instance, context.read, ())}
 
