@@ -120,15 +120,19 @@ def _services(stage: Stage) -> Listing:
 
 
 def _attributes(stage: Stage) -> Listing:
-    instance = _instance(stage)
-    names = [f"rack-{number}" for number in range(ITEMS)]
-    attributes = [{"name": name, "value": "a", "targetId": instance} for name in names]
+    instances = sorted(_instance(stage) for _ in range(ITEMS))
+    attributes = [{"name": "rack", "value": "a", "targetId": instance} for instance in instances]
     stage.ecs.put_attributes(cluster=stage.cluster, attributes=attributes)
     return Listing(
-        {"cluster": stage.cluster, "targetType": "container-instance", "attributeValue": "a"},
-        names,
+        {
+            "cluster": stage.cluster,
+            "targetType": "container-instance",
+            "attributeName": "rack",
+            "attributeValue": "a",
+        },
+        instances,
         lambda: stage.ecs.delete_attributes(cluster=stage.cluster, attributes=attributes[:1]),
-        lambda item: str(item["name"]),
+        lambda item: str(item["targetId"]),
     )
 
 
@@ -146,6 +150,7 @@ def _account_settings(stage: Stage) -> Listing:
 
 
 def _services_of_namespace(stage: Stage) -> Listing:
+    stage.ecs.update_cluster(cluster=stage.cluster, serviceConnectDefaults={"namespace": stage.name})
     return Listing({"namespace": stage.name}, [])
 
 
