@@ -9,6 +9,7 @@ import msgspec
 from controller.scheduler.seats import Refusal
 
 NO_INSTANCES = "No Container Instances were found in your cluster."
+NO_INSTANCES_OF_PROVIDER = "No Container Instances were found in your capacity provider."
 
 _CLOSEST_LACKS = {
     "RESOURCE:CPU": "has insufficient CPU units available.",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 
 import msgspec
+from msgspec.structs import replace
 
+from controller.scheduler.capacity import is_in_pool, pools
 from controller.scheduler.seats import Candidate, PlacementRequest, Refusal, Seat, tests_of
 from controller.scheduler.selection import build
 from controller.scheduler.strategies import DEFAULT_STRATEGIES
 
-__all__ = ["Candidate", "PlacementRequest", "Plan", "Refusal", "place"]
+__all__ = ["Candidate", "PlacementRequest", "Plan", "Refusal", "place", "place_for_providers"]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -45,3 +47,23 @@ def place(request: PlacementRequest, candidates: Iterable[Candidate], random: Ra
         return Plan(tuple(placements))
     refusals = tuple(refusal for seat in seats if (refusal := seat.refusal()) is not None)
     return Plan(tuple(placements), refusals, shortfall)
+
+
+def place_for_providers(
+    request: PlacementRequest, providers: Sequence[str], candidates: Sequence[Candidate], random: Random
+) -> tuple[Plan, list[str]]:
+    """Choose an instance for each task of a capacity provider strategy; `providers` names that of each.
+
+    Returns the plan, and the provider of each of its placements. Providers that share no instances are
+    planned apart from each other.
+    """
+    placements: list[str] = []
+    placed: list[str] = []
+    refusals: list[Refusal] = []
+    for pool, names in pools(providers).items():
+        own = [candidate for candidate in candidates if is_in_pool(candidate.instance, pool)]
+        plan = place(replace(request, count=len(names)), own, random)
+        placements += plan.placements
+        placed += names[: len(plan.placements)]
+        refusals += plan.refusals
+    return Plan(tuple(placements), tuple(refusals), len(providers) - len(placements)), placed

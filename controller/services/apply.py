@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from controller.scheduler.candidates import gpus_for
@@ -44,6 +45,15 @@ class Ids(Protocol):
         """A UUID."""
 
 
+class Launched(msgspec.Struct, frozen=True):
+    """What a decision's starts start."""
+
+    definition: TaskDefinition
+    demand: Demand
+    providers: tuple[str, ...]
+    """The capacity provider of each start; empty names without a strategy."""
+
+
 def service_group(service: Service) -> str:
     """The group of a service's tasks."""
     return f"service:{service.name}"
@@ -53,7 +63,7 @@ def apply(
     transaction: Transaction,
     view: ServiceView,
     decision: Decision,
-    launched: tuple[TaskDefinition, Demand] | None,
+    launched: Launched | None,
     ids: Ids,
 ) -> None:
     """Put what a decision says. `launched` is what its starts start: needed if there are any."""
@@ -71,8 +81,8 @@ def apply(
     if decision.starts and launched is not None and view.primary is not None:
         primary = next((item for item in decision.deployments if item.id == view.primary.id), view.primary)
         started = [
-            _start(transaction, service, primary, instance_id, launched, ids)
-            for instance_id in decision.starts
+            _start(transaction, service, primary, instance_id, launched, provider, ids)
+            for instance_id, provider in zip(decision.starts, launched.providers, strict=True)
         ]
         messages.append(events.started(started, decision.replaces_unhealthy))
     for stop in decision.stops:
@@ -93,10 +103,11 @@ def _start(
     service: Service,
     deployment: Deployment,
     instance_id: str,
-    launched: tuple[TaskDefinition, Demand],
+    launched: Launched,
+    provider: str,
     ids: Ids,
 ) -> str:
-    definition, demand = launched
+    definition, demand = launched.definition, launched.demand
     settings = settings_of(deployment, service)
     task = new_task(
         definition,
@@ -109,7 +120,7 @@ def _start(
         service=service.name,
         deployment=deployment.id,
         overrides=None,
-        options=_task_options(service, settings),
+        options=_task_options(service, settings, provider),
         tags=_tags(service, definition),
         now=transaction.now,
         epoch=transaction.meta.epoch,
@@ -121,10 +132,12 @@ def _start(
     return task.id
 
 
-def _task_options(service: Service, settings: Document) -> Document:
+def _task_options(service: Service, settings: Document, provider: str) -> Document:
     options = {name: settings[name] for name in _REVISION_TASK_OPTIONS if name in settings}
     if service.options.get("enableExecuteCommand"):
         options["enableExecuteCommand"] = True
+    if provider:
+        options["capacityProviderName"] = provider
     return options
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
 from controller.scheduler.candidates import candidates_of
+from controller.scheduler.capacity import distribute
 from controller.scheduler.constraints import parse_constraints
-from controller.scheduler.demand import Demand, demand_of
+from controller.scheduler.demand import demand_of
 from controller.scheduler.explain import explain
-from controller.scheduler.placement import PlacementRequest, place
+from controller.scheduler.placement import PlacementRequest, place, place_for_providers
 from controller.scheduler.strategies import parse_strategies
-from controller.services.apply import service_group
+from controller.services.apply import Launched, service_group
 from controller.services.balance import Places
+from controller.services.revisions import settings_of
 from controller.state.entities import Deployment, Service, TaskDefinition, task_definition_key
+from controller.state.indexes import LIVE_TASKS_OF_SERVICE
 
 if TYPE_CHECKING:
     from controller.state.kernel import Reader
@@ -38,7 +42,7 @@ class Launch:
         self._service = service
         self._primary = primary
         self._random = random
-        self.launched: tuple[TaskDefinition, Demand] | None = None
+        self.launched: Launched | None = None
 
     def places(self, count: int) -> Places:
         """The scheduler's answer for a number of tasks."""
@@ -56,9 +60,9 @@ class Launch:
                 *definition.document.get("placementConstraints", ()),
             )
         )
-        self.launched = (definition, demand_of(definition, None))
+        demand = demand_of(definition, None)
         request = PlacementRequest(
-            demand=self.launched[1],
+            demand=demand,
             group=service_group(service),
             constraints=constraints,
             strategies=parse_strategies(service.options.get("placementStrategy", ())),
@@ -67,5 +71,21 @@ class Launch:
         candidates = candidates_of(
             self._read, service.cluster, request.group, with_groups=constraints.asks_for_groups
         )
-        plan = place(request, candidates, self._random)
+        strategy = settings_of(self._primary, service).get("capacityProviderStrategy", ())
+        if strategy:
+            names = distribute(strategy, self._present(self._primary), count)
+            plan, providers = place_for_providers(request, names, candidates, self._random)
+        else:
+            plan = place(request, candidates, self._random)
+            providers = [""] * len(plan.placements)
+        self.launched = Launched(definition, demand, tuple(providers))
         return Places(plan.placements, explain(plan.refusals) if plan.shortfall else None)
+
+    def _present(self, primary: Deployment) -> Counter[str]:
+        """Tasks of the PRIMARY deployment that are to run, by capacity provider."""
+        tasks = self._read.select(LIVE_TASKS_OF_SERVICE, self._service.key).values()
+        return Counter(
+            task.options.get("capacityProviderName", "")
+            for task in tasks
+            if task.deployment == primary.id and task.desired_status == "RUNNING"
+        )

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from controller.state.entities import Deployment, Document, RolloutState, Service, ServiceDeploymentStatus
 
-REVISION_MEMBERS = ("networkConfiguration", "platformVersion", "monitoring")
+REVISION_MEMBERS = ("networkConfiguration", "platformVersion", "monitoring", "capacityProviderStrategy")
 """Members of a service, beside its launch type, that are fixed in each revision of it."""
 
 _BY_ROLLOUT_STATE: dict[RolloutState, ServiceDeploymentStatus] = {

@@ -26,6 +26,7 @@ CAPABILITIES = (
     "ecs.capability.container-health-check",
     "ecs.capability.container-ordering",
     "ecs.capability.task-cpu-mem-limit",
+    "ecs.capability.task-eni",
 )
 
 

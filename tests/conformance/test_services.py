@@ -125,7 +125,7 @@ def test_unknown_services_fail_the_waiter_at_once(ecs: Any, cluster: str) -> Non
         {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
         {"loadBalancers": [{"targetGroupArn": "x", "containerName": "web", "containerPort": 80}]},
         {"serviceConnectConfiguration": {"enabled": True}},
-        {"capacityProviderStrategy": [{"capacityProvider": "x"}]},
+        {"deploymentController": {"type": "EXTERNAL"}},
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(
@@ -206,3 +206,45 @@ def _deployment(ecs: Any, service: dict[str, Any]) -> dict[str, Any]:
     ]
     assert isinstance(shown, dict)
     return shown
+
+
+def test_tasks_are_shared_out_among_capacity_providers(
+    ecs: Any, cluster: str, name: str, agent: PlayedAgent
+) -> None:
+    definition = ecs.register_task_definition(
+        family=name,
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "web", "image": "web:1"}],
+    )["taskDefinition"]["taskDefinitionArn"]
+    ecs.put_cluster_capacity_providers(
+        cluster=cluster, capacityProviders=["FARGATE", "FARGATE_SPOT"], defaultCapacityProviderStrategy=[]
+    )
+    strategy = [
+        {"capacityProvider": "FARGATE", "base": 1, "weight": 1},
+        {"capacityProvider": "FARGATE_SPOT", "base": 0, "weight": 2},
+    ]
+    created = ecs.create_service(
+        cluster=cluster,
+        serviceName="web",
+        taskDefinition=definition,
+        desiredCount=4,
+        capacityProviderStrategy=strategy,
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    )["service"]
+    assert created["capacityProviderStrategy"] == strategy
+    assert "launchType" not in created
+
+    def spread() -> bool:
+        arns = ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]
+        tasks = ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+        return sorted(task["capacityProviderName"] for task in tasks) == [
+            "FARGATE",
+            "FARGATE",
+            "FARGATE_SPOT",
+            "FARGATE_SPOT",
+        ]
+
+    wait_until(spread, "four tasks are shared out", SETTLE_S)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-from controller.api.errors import (
-    InvalidParameterException,
-    PlatformUnknownException,
-    UnsupportedFeatureException,
-)
+import msgspec
+
+from controller.api.capacity_providers import checked_strategy
+from controller.api.errors import InvalidParameterException, PlatformUnknownException
+from controller.scheduler.capacity import launch_type_of_strategy
 from controller.scheduler.constraints import Constraints, InvalidConstraint, parse_constraints
 from controller.scheduler.query import QuerySyntaxError
 from controller.scheduler.strategies import InvalidStrategy, Strategy, parse_strategies
 from controller.state.entities import Cluster, Document, TaskDefinition
+from controller.state.kernel import Reader
 
 DEFAULT_LAUNCH_TYPE = "EC2"
 MAX_PLACEMENT_CONSTRAINTS = 10
@@ -21,12 +22,21 @@ MAX_PLACEMENT_STRATEGIES = 5
 _PLATFORM_VERSION = re.compile(r"LATEST|1\.\d+\.\d+")
 
 
-def launch_type_of(request: Document, cluster: Cluster) -> str:
-    """The launch type that a request asks for: its own, else EC2.
+class Capacity(msgspec.Struct, frozen=True):
+    """What tasks run on."""
+
+    launch_type: str
+    strategy: tuple[Document, ...] = ()
+    """The capacity provider strategy, names for ARNs and numbers filled; empty where the launch type was
+    chosen."""
+
+
+def capacity_of(read: Reader, request: Document, cluster: Cluster) -> Capacity:
+    """What a request asks for: its own launch type or strategy, else the cluster's default one, else EC2.
 
     Raises:
-        InvalidParameterException: both a launch type and a strategy, or a type that only a strategy gives.
-        UnsupportedFeatureException: a capacity provider strategy, its own or the cluster's default.
+        InvalidParameterException: both a launch type and a strategy, a type that only a strategy gives, or a
+            strategy that breaks a rule.
     """
     launch_type: str | None = request.get("launchType")
     if launch_type and request.get("capacityProviderStrategy"):
@@ -38,25 +48,22 @@ def launch_type_of(request: Document, cluster: Cluster) -> str:
             "The launch type MANAGED_INSTANCES needs a capacity provider strategy. Use EC2 or EXTERNAL for "
             "the container instances of this cluster."
         )
-    refuse_capacity_providers(request)
-    if launch_type is None and cluster.options.get("defaultCapacityProviderStrategy"):
-        raise UnsupportedFeatureException(
-            "The cluster's default capacity provider strategy is not available on this controller: specify "
-            "a launchType."
-        )
-    return launch_type or DEFAULT_LAUNCH_TYPE
+    strategy = strategy_of(read, request, cluster)
+    if launch_type is None and not strategy:
+        strategy = tuple(cluster.options.get("defaultCapacityProviderStrategy", ()))
+    if strategy:
+        return Capacity(launch_type_of_strategy(strategy), strategy)
+    return Capacity(launch_type or DEFAULT_LAUNCH_TYPE)
 
 
-def refuse_capacity_providers(request: Document) -> None:
-    """Capacity provider strategies cannot be followed yet; an empty one asks for nothing.
+def strategy_of(read: Reader, request: Document, cluster: Cluster) -> tuple[Document, ...]:
+    """The strategy of a request itself, checked.
 
     Raises:
-        UnsupportedFeatureException: the request has one.
+        InvalidParameterException: it breaks a rule.
     """
-    if request.get("capacityProviderStrategy"):
-        raise UnsupportedFeatureException(
-            "capacityProviderStrategy is not available on this controller: specify a launchType."
-        )
+    given = request.get("capacityProviderStrategy", ())
+    return tuple(checked_strategy(read, given, cluster.options.get("capacityProviders", ())))
 
 
 def check_launch_type(definition: TaskDefinition, launch_type: str, request: Document) -> None:

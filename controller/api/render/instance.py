@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from controller.api.tags import render_tags
+from controller.scheduler.capacity import provider_of
 from controller.state.entities import Attribute, ContainerInstance, Document, InstanceConnection
 from controller.state.kernel import Reader
 from controller.state.usage import InstanceUsage
@@ -33,6 +34,8 @@ def render_instance(instance: ContainerInstance, read: Reader, include: Collecti
         "attachments": [],
         "tags": render_tags(instance.tags) if "TAGS" in include else [],
     }
+    if provider := provider_of(instance):
+        document["capacityProviderName"] = provider
     if instance.gpu_ids:
         document["gpuDevices"] = _gpu_devices(instance, usage)
     if instance.status_reason:

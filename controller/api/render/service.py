@@ -52,7 +52,7 @@ def render_service(
         "desiredCount": service.desired_count,
         "runningCount": counts.running,
         "pendingCount": counts.pending,
-        "launchType": service.launch_type,
+        **capacity_members(service.launch_type, options),
         "schedulingStrategy": service.scheduling_strategy,
         "deploymentConfiguration": deployment_configuration(service),
         "deployments": [_render_deployment(item, service, tasks, read) for item in deployments],
@@ -97,6 +97,12 @@ def deployment_configuration(service: Service) -> Document:
     }
 
 
+def capacity_members(launch_type: str, settings: Document) -> Document:
+    """What tasks run on: a capacity provider strategy, or else a launch type."""
+    strategy = settings.get("capacityProviderStrategy")
+    return {"capacityProviderStrategy": strategy} if strategy else {"launchType": launch_type}
+
+
 def current_deployments(service: Service, read: Reader) -> list[Deployment]:
     """Deployments that still have a part in what runs: the PRIMARY one, then older ones, newest first.
 
@@ -139,7 +145,7 @@ def _render_deployment(
         "failedTasks": deployment.failed_tasks,
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
-        "launchType": settings["launchType"],
+        **capacity_members(settings["launchType"], settings),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }

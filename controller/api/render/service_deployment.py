@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from controller.api.render.service import TaskCounts, deployment_configuration, requested_count
+from controller.api.render.service import (
+    TaskCounts,
+    capacity_members,
+    deployment_configuration,
+    requested_count,
+)
 from controller.api.render.task import platform_version
 from controller.services.revisions import revision_settings, status_of
 from controller.state.entities import (
@@ -95,8 +100,10 @@ def render_service_revision(deployment: Deployment, read: Reader) -> Document:
         "volumeConfigurations": [],
         "vpcLatticeConfigurations": [],
         "guardDutyEnabled": False,
-        **settings,
+        **{name: value for name, value in settings.items() if name != "launchType"},
     }
+    if settings:
+        shown.update(capacity_members(settings["launchType"], settings))
     if settings.get("launchType") == "FARGATE":
         shown["platformVersion"] = platform_version(settings)
         shown["platformFamily"] = "Linux"

@@ -68,6 +68,8 @@ def render_task(task: Task, read: Reader, *, with_tags: bool = False) -> Documen
         shown["stopCode"] = task.stop_code
     if task.stopped_reason:
         shown["stoppedReason"] = task.stopped_reason
+    if provider := task.options.get("capacityProviderName"):
+        shown["capacityProviderName"] = provider
     if task.launch_type == "FARGATE":
         shown["platformVersion"] = platform_version(task.options)
         shown["platformFamily"] = "Linux"

@@ -117,3 +117,23 @@ async def test_tasks_have_the_settings_of_their_deployment(controller: Controlle
     (task,) = controller.live
     assert task.launch_type == "FARGATE"
     assert task.options == {"networkConfiguration": network, "enableExecuteCommand": True}
+
+
+async def test_new_tasks_of_a_service_even_out_its_capacity_providers(controller: Controller) -> None:
+    strategy = [
+        {"capacityProvider": "FARGATE", "base": 1, "weight": 1},
+        {"capacityProvider": "FARGATE_SPOT", "weight": 1},
+    ]
+    await controller.add_instance("a1")
+    await controller.create_service(0, definition())
+    (primary,) = controller.deployments
+    settings = {"launchType": "FARGATE", "capacityProviderStrategy": strategy}
+    await controller.put(replace(primary, settings=settings))
+    await controller.change_service(desired_count=3)
+    assert sorted(_providers(controller)) == ["FARGATE", "FARGATE", "FARGATE_SPOT"]
+    await controller.change_service(desired_count=5)
+    assert sorted(_providers(controller)) == ["FARGATE"] * 3 + ["FARGATE_SPOT"] * 2
+
+
+def _providers(controller: Controller) -> list[str]:
+    return [task.options["capacityProviderName"] for task in controller.live]

@@ -8,9 +8,10 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import resolve_cluster, resolve_task_definition
 from controller.api.operations.launch_rules import (
+    Capacity,
+    capacity_of,
     check_launch_type,
     check_network,
-    launch_type_of,
     placement_of,
 )
 from controller.api.operations.services.records import new_deployment
@@ -47,9 +48,9 @@ def create_service(context: RequestContext, request: Document) -> Document:
     check_service_name(request["serviceName"])
     check_client_token(request)
     refuse_unsupported(request)
-    launch_type = launch_type_of(request, cluster)
-    definition = _definition(context, request, launch_type)
-    service = _new_service(context, cluster, request, launch_type)
+    capacity = capacity_of(context.read, request, cluster)
+    definition = _definition(context, request, capacity.launch_type)
+    service = _new_service(context, cluster, request, capacity)
     existing = context.read.get(Service, service_key(cluster.name, service.name))
     if existing is not None and existing.status != "INACTIVE":
         _check_same(context, existing, service, definition)
@@ -73,7 +74,7 @@ def _definition(context: RequestContext, request: Document, launch_type: str) ->
     return definition
 
 
-def _new_service(context: RequestContext, cluster: Cluster, request: Document, launch_type: str) -> Service:
+def _new_service(context: RequestContext, cluster: Cluster, request: Document, capacity: Capacity) -> Service:
     minimum, maximum = percentages_of(request, DEFAULT_MINIMUM_HEALTHY_PERCENT, DEFAULT_MAXIMUM_PERCENT)
     return Service(
         cluster=cluster.name,
@@ -82,11 +83,11 @@ def _new_service(context: RequestContext, cluster: Cluster, request: Document, l
         desired_count=desired_count_of(request),
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
-        launch_type=launch_type,
+        launch_type=capacity.launch_type,
         health_check_grace_period_s=grace_period_of(request, 0),
         propagate_tags=request.get("propagateTags", "NONE"),
         enable_ecs_managed_tags=request.get("enableECSManagedTags", False),
-        options=options_of(request, {}),
+        options=options_of({**request, "capacityProviderStrategy": list(capacity.strategy)}, {}),
         client_token=request.get("clientToken", ""),
         created_at=context.clock.now(),
         created_by=context.caller.arn,

@@ -6,7 +6,6 @@ Everything that would change what runs is refused by name: nothing of that kind 
 from __future__ import annotations
 
 from controller.api.errors import UnsupportedFeatureException
-from controller.api.operations.launch_rules import refuse_capacity_providers
 from controller.state.entities import Document
 
 _LISTS = {
@@ -28,7 +27,6 @@ def refuse_unsupported(request: Document) -> None:
         raise _unsupported("role", "a service without load balancers needs none")
     if request.get("serviceConnectConfiguration", {}).get("enabled"):
         raise _unsupported("serviceConnectConfiguration", "publish fixed host ports")
-    refuse_capacity_providers(request)
     controller = request.get("deploymentController", {}).get("type", "ECS")
     if controller != "ECS":
         raise _unsupported(f"The deployment controller {controller}", "use ECS")

@@ -17,6 +17,7 @@ KEPT_MEMBERS = (
     "deploymentController",
     "enableExecuteCommand",
     "availabilityZoneRebalancing",
+    "capacityProviderStrategy",
     "monitoring",
 )
 """Members that a service keeps and answers as given."""

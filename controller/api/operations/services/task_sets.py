@@ -1,4 +1,4 @@
-"""Task sets, which belong to services with the deployment controller EXTERNAL; there are none of these yet."""
+"""Task sets, which belong to services with the deployment controller EXTERNAL; there are none of these."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def create_task_set(context: RequestContext, request: Document) -> Document:
     """Refused: every service has the controller ECS, whose deployments are started by UpdateService."""
     active_service(context, request)
     raise UnsupportedFeatureException(
-        "Task sets belong to services with the deployment controller EXTERNAL, which is not available on this "
-        "controller: use UpdateService, which starts a rolling deployment."
+        "Task sets belong to services with the deployment controller EXTERNAL, which is not available on "
+        "this controller: use UpdateService, which starts a rolling deployment."
     )
 
 

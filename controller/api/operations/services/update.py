@@ -6,8 +6,13 @@ from msgspec.structs import replace
 
 from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException, ServerException
-from controller.api.identifiers import resolve_task_definition
-from controller.api.operations.launch_rules import check_launch_type, check_network, placement_of
+from controller.api.identifiers import resolve_cluster, resolve_task_definition
+from controller.api.operations.launch_rules import (
+    check_launch_type,
+    check_network,
+    placement_of,
+    strategy_of,
+)
 from controller.api.operations.services.finding import active_service
 from controller.api.operations.services.records import new_deployment, put_next
 from controller.api.operations.services.refusals import refuse_unsupported
@@ -17,6 +22,8 @@ from controller.api.operations.services.settings import (
     percentages_of,
 )
 from controller.api.render.service import primary_deployment, render_service
+from controller.scheduler.capacity import launch_type_of_strategy
+from controller.services.revisions import revision_settings, settings_of
 from controller.state.entities import (
     Deployment,
     Document,
@@ -33,6 +40,10 @@ def update_service(context: RequestContext, request: Document) -> Document:
     """Change a service. The former PRIMARY deployment stays ACTIVE until its last task has gone."""
     service = active_service(context, request)
     refuse_unsupported(request)
+    if "capacityProviderStrategy" in request:
+        cluster = resolve_cluster(context, request.get("cluster"))
+        strategy = list(strategy_of(context.read, request, cluster))
+        request = {**request, "capacityProviderStrategy": strategy}
     primary = primary_deployment(service, context.read)
     if primary is None:
         raise ServerException(f"Service {service.key} has no deployment.")
@@ -43,6 +54,9 @@ def update_service(context: RequestContext, request: Document) -> Document:
     with context.transaction() as transaction:
         if updated != service:
             transaction.put(updated, _describe(service, updated))
+        if reason is None and revision_settings(updated) != settings_of(primary, service):
+            changed = replace(primary, settings=revision_settings(updated), updated_at=transaction.now)
+            transaction.put(changed, "its further tasks have other settings")
         if reason is not None:
             id_ = context.ids.deployment_id()
             deployment = new_deployment(updated, definition, id_, transaction.now)
@@ -64,9 +78,11 @@ def _updated(service: Service, request: Document) -> Service:
     desired = request.get("desiredCount", service.desired_count)
     if desired < 0:
         raise InvalidParameterException("The desired count cannot be negative.")
+    strategy = request.get("capacityProviderStrategy")
     return replace(
         service,
         desired_count=desired,
+        launch_type=launch_type_of_strategy(strategy) if strategy else service.launch_type,
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
         health_check_grace_period_s=grace_period_of(request, service.health_check_grace_period_s),

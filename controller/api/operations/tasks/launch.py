@@ -10,6 +10,7 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException, UnsupportedFeatureException
 from controller.api.identifiers import resolve_task_definition
 from controller.api.operations.launch_rules import (
+    Capacity,
     check_launch_type,
     check_network,
     placement_of,
@@ -34,6 +35,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     definition: TaskDefinition
     launch_type: str
+    strategy: tuple[Document, ...] = ()
+    """The capacity provider strategy that the tasks are distributed by; empty for none."""
     started_by: str
     overrides: Document
     options: Document
@@ -43,7 +46,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def launch_of(
-    context: RequestContext, cluster: Cluster, request: Document, launch_type: str, count: int
+    context: RequestContext, cluster: Cluster, request: Document, capacity: Capacity, count: int
 ) -> Launch:
     """The launch that a RunTask or StartTask request asks for.
 
@@ -57,6 +60,7 @@ def launch_of(
         raise UnsupportedFeatureException(
             "volumeConfigurations is not available on this controller: use a docker volume or a host path."
         )
+    launch_type = capacity.launch_type
     definition = resolve_task_definition(context, request["taskDefinition"])
     check_launch_type(definition, launch_type, request)
     check_network(definition, request.get("networkConfiguration"))
@@ -66,6 +70,7 @@ def launch_of(
         cluster=cluster.name,
         definition=definition,
         launch_type=launch_type,
+        strategy=capacity.strategy,
         started_by=_started_by(request),
         overrides=overrides,
         options={member: request[member] for member in _KEPT_MEMBERS if member in request},

@@ -7,14 +7,15 @@ import random
 from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import resolve_cluster
-from controller.api.operations.launch_rules import launch_type_of
+from controller.api.operations.launch_rules import capacity_of
 from controller.api.operations.tasks.launch import Launch, launch_of
 from controller.api.operations.tasks.starting import failures_of, start
 from controller.api.operations.tasks.tokens import answer_again, earlier_call, token_of
 from controller.api.render.task import render_task
 from controller.scheduler.candidates import candidates_of
-from controller.scheduler.explain import NO_INSTANCES
-from controller.scheduler.placement import Plan, place
+from controller.scheduler.capacity import distribute
+from controller.scheduler.explain import NO_INSTANCES, NO_INSTANCES_OF_PROVIDER
+from controller.scheduler.placement import Plan, place, place_for_providers
 from controller.state.entities import Document
 
 COUNTS = range(1, 11)
@@ -29,11 +30,15 @@ async def run_task(context: RequestContext, request: Document) -> Document:
     earlier = earlier_call(context, cluster.name, request)
     if earlier is not None:
         return await answer_again(context, earlier)
-    launch = launch_of(context, cluster, request, launch_type_of(request, cluster), _count_of(request))
-    plan = _plan(context, launch)
+    capacity = capacity_of(context.read, request, cluster)
+    launch = launch_of(context, cluster, request, capacity, _count_of(request))
+    plan, providers = _plan(context, launch)
     failures = failures_of(context, launch, plan)
     with context.transaction() as transaction:
-        tasks = [start(context, transaction, launch, name, "RunTask") for name in plan.placements]
+        tasks = [
+            start(context, transaction, launch, name, "RunTask", provider)
+            for name, provider in zip(plan.placements, providers, strict=True)
+        ]
         # A call that started nothing may be tried again under its token.
         if tasks:
             ids = tuple(task.id for task in tasks)
@@ -53,9 +58,18 @@ def _count_of(request: Document) -> int:
     return count
 
 
-def _plan(context: RequestContext, launch: Launch) -> Plan:
+def _plan(context: RequestContext, launch: Launch) -> tuple[Plan, list[str]]:
+    """Where the tasks go, and the capacity provider of each; empty names without a strategy."""
     group, constraints = launch.placement.group, launch.placement.constraints
     candidates = candidates_of(context.read, launch.cluster, group, with_groups=constraints.asks_for_groups)
     if not candidates:
         raise InvalidParameterException(NO_INSTANCES)
-    return place(launch.placement, candidates, random.Random(context.ids.hex32()))
+    source = random.Random(context.ids.hex32())
+    if not launch.strategy:
+        plan = place(launch.placement, candidates, source)
+        return plan, [""] * len(plan.placements)
+    names = distribute(launch.strategy, {}, launch.placement.count)
+    plan, providers = place_for_providers(launch.placement, names, candidates, source)
+    if not plan.placements and not plan.refusals:
+        raise InvalidParameterException(NO_INSTANCES_OF_PROVIDER)
+    return plan, providers

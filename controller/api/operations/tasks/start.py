@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import instance_id, missing, resolve_cluster
-from controller.api.operations.launch_rules import DEFAULT_LAUNCH_TYPE
+from controller.api.operations.launch_rules import DEFAULT_LAUNCH_TYPE, Capacity
 from controller.api.operations.tasks.launch import Launch, launch_of
 from controller.api.operations.tasks.starting import failures_of, start
 from controller.api.render.task import render_task
@@ -40,7 +40,7 @@ def start_task(context: RequestContext, request: Document) -> Document:
             f"startedBy should be at most {MAX_STARTED_BY_LENGTH} characters long."
         )
     instances = list(dict.fromkeys(instance_id(context, cluster, name) for name in names))
-    launch = _launch(launch_of(context, cluster, request, DEFAULT_LAUNCH_TYPE, count=1))
+    launch = _launch(launch_of(context, cluster, request, Capacity(DEFAULT_LAUNCH_TYPE), count=1))
     tasks: list[Document] = []
     failures: list[Document] = []
     with context.transaction() as transaction:

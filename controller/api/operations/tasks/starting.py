@@ -12,9 +12,15 @@ from controller.state.kernel import Transaction
 
 
 def start(
-    context: RequestContext, transaction: Transaction, launch: Launch, instance_id: str, operation: str
+    context: RequestContext,
+    transaction: Transaction,
+    launch: Launch,
+    instance_id: str,
+    operation: str,
+    provider: str = "",
 ) -> Task:
-    """Put one task onto an instance, as a plan made in this very moment says."""
+    """Put one task onto an instance, as a plan made in this very moment says; `provider` is the capacity
+    provider that it is for."""
     instance = transaction.get(ContainerInstance, instance_key(launch.cluster, instance_id))
     assert instance is not None, "a plan names instances that were candidates in this very transaction"
     demand = launch.placement.demand
@@ -30,7 +36,7 @@ def start(
         service=None,
         deployment=None,
         overrides=launch.overrides,
-        options=launch.options,
+        options={**launch.options, "capacityProviderName": provider} if provider else launch.options,
         tags=launch.tags,
         now=transaction.now,
         epoch=transaction.meta.epoch,

@@ -207,8 +207,8 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
     ),
     "capacity providers": (
         {"capacityProviderStrategy": [{"capacityProvider": "a"}]},
-        UnsupportedFeatureException,
-        "capacityProviderStrategy is not available",
+        InvalidParameterException,
+        "not associated with the cluster",
     ),
     "role": ({"role": "r"}, UnsupportedFeatureException, "role is not available"),
     "rebalancing": (

@@ -20,7 +20,6 @@ from controller.api.errors import (
 from controller.state.changes import Cause
 from controller.state.entities import (
     Attribute,
-    Cluster,
     ContainerInstance,
     InstanceConnection,
     NetworkBinding,
@@ -147,8 +146,8 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
     ),
     "strategy": (
         {"capacityProviderStrategy": [{"capacityProvider": "a"}]},
-        UnsupportedFeatureException,
-        "capacityProviderStrategy is not available",
+        InvalidParameterException,
+        "not associated with the cluster",
     ),
     "managed instances": (
         {"launchType": "MANAGED_INSTANCES"},
@@ -279,16 +278,6 @@ async def test_a_bad_request_is_refused_and_starts_nothing(api: Any, register: A
         await run(api, **request)
     assert message in raised.value.message
     assert (await api("ListTasks"))["taskArns"] == []
-
-
-async def test_a_default_strategy_of_the_cluster_is_not_ignored(api: Any, register: Any) -> None:
-    strategy = {"defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}
-    api.put(Cluster(name="other", created_at=0.0, options=strategy))
-    api.join(cluster="other")
-    await register()
-    with pytest.raises(UnsupportedFeatureException, match="specify a launchType"):
-        await run(api, cluster="other")
-    assert (await run(api, cluster="other", launchType="EC2"))["failures"] == []
 
 
 async def test_overrides_are_reserved_and_shown(api: Any, register: Any) -> None:
