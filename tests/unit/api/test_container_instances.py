@@ -160,6 +160,15 @@ async def test_an_instance_is_as_healthy_as_its_worst_part(
     assert (await health(api, connected=connected, runtime_status=runtime))["overallStatus"] == overall
 
 
+async def test_an_instance_shows_the_capacity_provider_that_its_attribute_names(
+    api: Api, instance: ContainerInstance
+) -> None:
+    assert "capacityProviderName" not in (await describe(api, ID))["containerInstances"][0]
+    attribute = {"name": "homeport.capacity-provider", "value": "pool", "targetId": f"{ARN}/{ID}"}
+    await api.call("PutAttributes", attributes=[attribute])
+    assert (await describe(api, ID))["containerInstances"][0]["capacityProviderName"] == "pool"
+
+
 async def test_gpus_are_shown_with_who_has_them(api: Api, instance: ContainerInstance) -> None:
     api.put(on_instance("a" * 32, gpu_ids=("g1",)))
     assert (await describe(api, ID))["containerInstances"][0]["gpuDevices"] == [
