@@ -13,9 +13,11 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from controller.scheduler.capacity import distribute
 from controller.scheduler.explain import Explanation
 from controller.services.limits import maximum_live, minimum_healthy
 from controller.services.view import TaskView
+from controller.state.entities import Document
 
 Blocked = str
 """What keeps a service from what it wants: `configuration` (MIN and MAX), `room`, `hold` (the back-off), or
@@ -41,6 +43,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     maximum_percent: int
     launches: int
     """Tasks that may be started now: none while a back-off holds."""
+    strategy: tuple[Document, ...] = ()
+    """The capacity provider strategy whose shares scaling in keeps."""
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,7 @@ def balance(keep: list[TaskView], replaced: list[TaskView], budget: Budget, plac
             # No stop makes room elsewhere, but an instance that drains is to become empty all the same.
             rest = [task for task in replaced if task.displaced and task not in stops]
             stops += _first_to_go(rest, missing, spare - sum(task.healthy for task in stops))
-    excess = _first_to_go(keep, len(keep) - desired, len(keep))
+    excess = _scale_in(keep, len(keep) - desired, budget.strategy)
     stops += excess
     return Balance(
         starts=places.instances,
@@ -122,6 +126,21 @@ def _blocked(wanted: int, attempt: int, budget: Budget, replaced: list[TaskView]
     if any(task.protected for task in replaced):
         return "protection"
     return "room" if attempt else "configuration"
+
+
+def _scale_in(keep: list[TaskView], count: int, strategy: tuple[Document, ...]) -> list[TaskView]:
+    """The tasks that go when there are `count` too many: first those of the capacity providers that have most
+    beyond their share, then as any others."""
+    if count <= 0 or not strategy:
+        return _first_to_go(keep, count, len(keep))
+    present = Counter(task.provider for task in keep)
+    surplus = present - Counter(distribute(strategy, {}, len(keep) - count))
+    chosen: list[TaskView] = []
+    for name, number in surplus.most_common():
+        own = [task for task in keep if task.provider == name]
+        chosen += _first_to_go(own, min(number, count - len(chosen)), len(own))
+    rest = [task for task in keep if task not in chosen]
+    return chosen + _first_to_go(rest, count - len(chosen), len(rest))
 
 
 def _first_to_go(tasks: list[TaskView], limit: int, spare: int) -> list[TaskView]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from controller.services import events
 from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_delay
 from controller.services.balance import Balance, Budget, Place, balance
-from controller.services.revisions import ended, status_of
+from controller.services.revisions import ended, settings_of, status_of
 from controller.services.rollout import Outcomes, complete, count_outcomes, settle_older
 from controller.services.view import ServiceView, TaskView
 from controller.state.entities import Deployment, ServiceStatus
@@ -78,7 +78,7 @@ def step(view: ServiceView, place: Place) -> Decision:
     replaced = [task for task in live if task.id not in kept]
     hold_s = launch_delay(outcomes.primary) if outcomes.newly_failed else view.launch_hold_s
     may_launch = hold_s <= 0 and outcomes.primary.rollout_state != "FAILED"
-    result = balance(keep, replaced, _budget(view, may_launch=may_launch), place)
+    result = balance(keep, replaced, _budget(view, outcomes.primary, may_launch=may_launch), place)
     steady = _is_steady(view, keep, outcomes.primary)
     primary, older, removed, status = _settle(view, outcomes, steady)
     return Decision(
@@ -103,13 +103,14 @@ def _stays(task: TaskView, primary: Deployment) -> bool:
     return wanted and not task.displaced and not task.unhealthy
 
 
-def _budget(view: ServiceView, *, may_launch: bool) -> Budget:
+def _budget(view: ServiceView, primary: Deployment, *, may_launch: bool) -> Budget:
     service = view.service
     return Budget(
         desired=service.desired_count if service.status == "ACTIVE" else 0,
         minimum_percent=service.minimum_healthy_percent,
         maximum_percent=service.maximum_percent,
         launches=STARTS_PER_STEP if may_launch else 0,
+        strategy=tuple(settings_of(primary, service).get("capacityProviderStrategy", ())),
     )
 
 

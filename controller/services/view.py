@@ -33,6 +33,8 @@ class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     deployment: str
     launch_round: int = 0
     instance: str = ""
+    provider: str = ""
+    """The capacity provider that it was started for; empty without a strategy."""
     zone: str = ""
     """The instance's value of the attribute that the service is spread over."""
     created_at: float = 0.0
@@ -188,6 +190,7 @@ def _task_view(moment: _Moment, task: Task) -> TaskView:
         deployment=task.deployment or "",
         launch_round=task.launch_round,
         instance=task.instance or "",
+        provider=task.options.get("capacityProviderName", ""),
         zone=zone,
         created_at=task.created_at,
         has_run=task.has_run,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 from msgspec.structs import replace
 
 from controller.services.revisions import abort, last_completed, roll_back, status_of, superseded
+from controller.state.entities import Deployment
 from tests.unit.services.conftest import Controller, definition
 from tests.unit.services.simulation import World, deployment, service
 
@@ -49,7 +51,7 @@ def test_a_rollback_keeps_old_tasks_that_are_left_and_ends_when_the_service_is_s
     world.primary, world.older = again, [failed]
     kept = {task.id for task in world.tasks.values() if not task.stopping}
     assert len(kept) == 2
-    removed = []
+    removed: list[Deployment] = []
     while not world.primary.steady:
         removed += world.turn().removed
         for move in world.moves():
@@ -133,6 +135,36 @@ async def test_new_tasks_of_a_service_even_out_its_capacity_providers(controller
     assert sorted(_providers(controller)) == ["FARGATE", "FARGATE", "FARGATE_SPOT"]
     await controller.change_service(desired_count=5)
     assert sorted(_providers(controller)) == ["FARGATE"] * 3 + ["FARGATE_SPOT"] * 2
+
+
+def test_scaling_in_takes_from_the_provider_that_has_most_beyond_its_share() -> None:
+    strategy = [
+        {"capacityProvider": "a", "base": 2, "weight": 1},
+        {"capacityProvider": "b", "base": 0, "weight": 1},
+    ]
+    primary = deployment(1, settings={"launchType": "EC2", "capacityProviderStrategy": strategy})
+    world = World(service=service(4), primary=replace(primary, rollout_state="COMPLETED"), room=100)
+    for provider in "aaabbbbb":
+        world.add(primary.id, provider=provider)
+    world.turn()
+    assert _shares(world) == {"a": 3, "b": 1}
+    world.service = replace(world.service, desired_count=2)
+    world.turn()
+    assert _shares(world) == {"a": 2}
+
+
+def test_protected_tasks_stay_whatever_the_shares_are() -> None:
+    strategy = [{"capacityProvider": "a", "weight": 1}, {"capacityProvider": "b", "weight": 1}]
+    primary = deployment(1, settings={"launchType": "EC2", "capacityProviderStrategy": strategy})
+    world = World(service=service(3), primary=replace(primary, rollout_state="COMPLETED"), room=100)
+    for provider in "aabbb":
+        world.add(primary.id, provider=provider, protected=provider == "b")
+    assert len(world.turn().stops) == 2
+    assert _shares(world) == {"b": 3}
+
+
+def _shares(world: World) -> Counter[str]:
+    return Counter(task.provider for task in world.tasks.values() if not task.stopping)
 
 
 def _providers(controller: Controller) -> list[str]:
