@@ -318,3 +318,138 @@ def test_a_cluster_shows_its_whole_configuration(ecs: Any, name: str) -> None:
     ecs.create_cluster(clusterName=name, configuration=configuration)
     (shown,) = ecs.describe_clusters(clusters=[name], include=["CONFIGURATIONS"])["clusters"]
     assert_shown(configuration, shown["configuration"])
+
+
+def test_devices_that_only_aws_has_are_kept(ecs: Any, name: str) -> None:
+    given = {
+        "inferenceAccelerators": [{"deviceName": "device_1", "deviceType": "eia2.medium"}],
+        "containerDefinitions": [{"name": "web", "image": "web:1", "memory": 16}],
+        "requiresCompatibilities": ["EC2"],
+    }
+    assert_shown(given, _register(ecs, name, **given))
+
+
+def test_a_gpu_is_whole(ecs: Any, name: str) -> None:
+    shared = {"type": "GPU", "sharingStrategy": {"nvidiaMps": {"memory": 512, "maxComputePercent": 50}}}
+    container = {"name": "web", "image": "web:1", "memory": 16, "resourceRequirements": [shared]}
+    with pytest.raises(ecs.exceptions.ClientException, match="request whole GPUs"):
+        ecs.register_task_definition(family=name, containerDefinitions=[container])
+
+
+def test_an_override_may_ask_for_a_gpu(ecs: Any, cluster: str, family: str, agent: PlayedAgent) -> None:
+    gpu = [{"type": "GPU", "value": "1"}]
+    answer = ecs.run_task(
+        cluster=cluster,
+        taskDefinition=family,
+        overrides={"containerOverrides": [{"name": "web", "resourceRequirements": gpu}]},
+    )
+    assert [failure["reason"] for failure in answer["failures"]] == ["RESOURCE:GPU"]
+
+
+def test_a_task_that_is_started_on_an_instance_takes_what_run_task_takes(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    overrides = {"containerOverrides": [{"name": "web", "command": ["true"]}]}
+    request = {"cluster": cluster, "taskDefinition": family, "containerInstances": [agent.arn]}
+    (task,) = ecs.start_task(
+        **request,
+        overrides=overrides,
+        referenceId="reference",
+        enableExecuteCommand=True,
+        enableECSManagedTags=True,
+    )["tasks"]
+    assert_shown(overrides, task["overrides"])
+    assert task["enableExecuteCommand"] is True
+    assert task["tags"] == [{"key": "aws:ecs:clusterName", "value": cluster}]
+    with pytest.raises(ecs.exceptions.InvalidParameterException, match="networkMode"):
+        ecs.start_task(**request, networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}})
+
+
+def test_a_service_takes_the_resolution_of_its_metrics(ecs: Any, cluster: str, family: str) -> None:
+    service = {"cluster": cluster, "service": "web"}
+    monitoring = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 60}]}
+    ecs.create_service(
+        cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0, monitoring=monitoring
+    )
+    ecs.update_service(**service, monitoring=monitoring, deploymentController={"type": "ECS"})
+    (shown,) = ecs.describe_services(cluster=cluster, services=["web"])["services"]
+    assert shown.get("deploymentController", {"type": "ECS"}) == {"type": "ECS"}
+
+
+def test_no_deployment_waits_for_a_hook(ecs: Any, cluster: str, family: str) -> None:
+    created = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0)
+    arn = created["service"]["currentServiceDeployment"]
+    with pytest.raises(ecs.exceptions.InvalidParameterException, match="no lifecycle hook"):
+        ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId="hook", action="CONTINUE")
+
+
+def test_a_page_of_a_namespace_goes_on_where_a_page_ended(ecs: Any, cluster: str, name: str) -> None:
+    ecs.update_cluster(cluster=cluster, serviceConnectDefaults={"namespace": name})
+    with pytest.raises(ecs.exceptions.InvalidParameterException, match="nextToken"):
+        ecs.list_services_by_namespace(namespace=name, nextToken="x")
+
+
+def test_an_agent_reports_what_else_it_has(ecs: Any, cluster: str, family: str, agent: PlayedAgent) -> None:
+    (task,) = ecs.run_task(cluster=cluster, taskDefinition=family)["tasks"]
+    managed = {"containerName": "web", "managedAgentName": "ExecuteCommandAgent", "status": "STOPPED"}
+    ecs.submit_task_state_change(
+        cluster=cluster,
+        task=task["taskArn"],
+        status="RUNNING",
+        managedAgents=[{**managed, "reason": "it ended"}],
+    )
+    (shown,) = ecs.describe_tasks(cluster=cluster, tasks=[task["taskArn"]])["tasks"]
+    assert shown["lastStatus"] == "RUNNING"
+
+
+def test_a_machine_tells_its_size_in_integers(ecs: Any, cluster: str) -> None:
+    resources = [
+        {"name": "CPU", "type": "INTEGER", "integerValue": 1024, "longValue": 5, "doubleValue": 5.0},
+        {"name": "MEMORY", "type": "INTEGER", "integerValue": 2048, "longValue": 5, "doubleValue": 5.0},
+    ]
+    instance = ecs.register_container_instance(cluster=cluster, totalResources=resources)["containerInstance"]
+    sizes = {item["name"]: item["integerValue"] for item in instance["registeredResources"][:2]}
+    assert sizes == {"CPU": 1024, "MEMORY": 2048}
+
+
+def test_a_capacity_provider_is_of_every_cluster(ecs: Any, cluster: str, name: str) -> None:
+    group = "arn:aws:autoscaling:us-east-1:000000000000:autoScalingGroup:1:autoScalingGroupName/" + name
+    ecs.create_capacity_provider(name=name, autoScalingGroupProvider={"autoScalingGroupArn": group})
+    change = {"managedDraining": "DISABLED"}
+    with pytest.raises(ecs.exceptions.ClientError):
+        ecs.update_capacity_provider(name=name, cluster=cluster, autoScalingGroupProvider=change)
+    with pytest.raises(ecs.exceptions.ClientError):
+        ecs.delete_capacity_provider(capacityProvider=name, cluster=cluster)
+
+
+def test_commands_are_run_in_a_cluster(ecs: Any, cluster: str) -> None:
+    with pytest.raises(ecs.exceptions.ClientError) as error:
+        ecs.execute_command(cluster=cluster, task="0" * 32, command="sh", interactive=True)
+    assert error.value.response["Error"]["Code"] == "InvalidParameterException"
+
+
+def test_a_service_of_ecs_has_no_task_sets(ecs: Any, cluster: str, family: str) -> None:
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0)
+    service = {"cluster": cluster, "service": "web"}
+    assert ecs.describe_task_sets(**service, include=["TAGS"])["taskSets"] == []
+    with pytest.raises(ecs.exceptions.TaskSetNotFoundException):
+        ecs.delete_task_set(**service, taskSet="ecs-svc/1", force=True)
+
+
+def test_storage_and_accelerators_of_an_override_are_shown(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    overrides = {
+        "ephemeralStorage": {"sizeInGiB": 40},
+        "inferenceAcceleratorOverrides": [{"deviceName": "device_1", "deviceType": "eia2.medium"}],
+    }
+    (task,) = ecs.run_task(cluster=cluster, taskDefinition=family, overrides=overrides)["tasks"]
+    assert_shown(overrides, task["overrides"])
+
+
+def test_an_isolation_that_only_aws_has_is_kept(ecs: Any, name: str) -> None:
+    given = {
+        "trustedExecutionConfiguration": {"isolationMode": "SHARED", "attestationPolicy": "p"},
+        "containerDefinitions": [{"name": "web", "image": "web:1", "memory": 16}],
+    }
+    assert_shown(given, _register(ecs, name, **given))

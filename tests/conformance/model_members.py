@@ -1,0 +1,109 @@
+"""The members of the service model's input structures, and what a value of each looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from controller.api.operations import ECS_OPERATIONS, aws_only
+from controller.api.operations.submissions import TYPED_OPERATIONS
+from tests.unit.api.output_shapes import ecs_model
+
+IMPLEMENTED = sorted((ECS_OPERATIONS.keys() | TYPED_OPERATIONS.keys()) - aws_only.OPERATIONS.keys())
+
+NOT_EXERCISED: dict[str, str] = {}
+"""Structures, or single members (`Structure.member`), that no test need touch, and why."""
+
+_YOUR_MACHINES = "is kept and shown; machines are yours to add and remove"
+_LABEL = "is a label: hosts have networks of their own"
+_NO_CREDENTIALS = "is kept and shown; containers get no credentials of it yet"
+_PLATFORM = "is checked and shown; tasks run on your hosts"
+_AWS_STORAGE = "is kept and shown; disks are those of your hosts"
+
+IGNORED: dict[str, str] = {
+    "AutoScalingGroupProvider.managedDraining": _YOUR_MACHINES,
+    "AutoScalingGroupProvider.managedScaling": _YOUR_MACHINES,
+    "AutoScalingGroupProvider.managedTerminationProtection": _YOUR_MACHINES,
+    "AutoScalingGroupProviderUpdate.managedDraining": _YOUR_MACHINES,
+    "AutoScalingGroupProviderUpdate.managedScaling": _YOUR_MACHINES,
+    "AutoScalingGroupProviderUpdate.managedTerminationProtection": _YOUR_MACHINES,
+    "AwsVpcConfiguration.assignPublicIp": _LABEL,
+    "AwsVpcConfiguration.securityGroups": _LABEL,
+    "AwsVpcConfiguration.subnets": _LABEL,
+    "ClusterConfiguration.executeCommandConfiguration": "is kept and shown",
+    "ClusterConfiguration.managedStorageConfiguration": _AWS_STORAGE,
+    "ClusterSetting.name": "is kept and shown; metrics are always there",
+    "ClusterSetting.value": "is kept and shown; metrics are always there",
+    "CreateServiceRequest.healthCheckGracePeriodSeconds": "is kept and shown; there are no load balancers",
+    "CreateServiceRequest.monitoring": "is kept and shown; metrics have one resolution",
+    "CreateServiceRequest.platformVersion": _PLATFORM,
+    "EphemeralStorage.sizeInGiB": _AWS_STORAGE,
+    "InferenceAccelerator.deviceName": "is kept and shown; hosts have no such devices",
+    "InferenceAccelerator.deviceType": "is kept and shown; hosts have no such devices",
+    "PortMapping.appProtocol": "is kept and shown; there is no Service Connect",
+    "PortMapping.name": "is kept and shown; there is no Service Connect",
+    "RegisterContainerInstanceRequest.instanceIdentityDocumentSignature": "is not checked",
+    "RegisterTaskDefinitionRequest.enableFaultInjection": "is kept and shown",
+    "RegisterTaskDefinitionRequest.executionRoleArn": _NO_CREDENTIALS,
+    "RegisterTaskDefinitionRequest.taskRoleArn": _NO_CREDENTIALS,
+    "RegisterTaskDefinitionRequest.trustedExecutionConfiguration": "is kept and shown; it isolates nothing",
+    "RunTaskRequest.platformVersion": _PLATFORM,
+    "RunTaskRequest.referenceId": "is kept",
+    "StartTaskRequest.referenceId": "is kept",
+    "SubmitAttachmentStateChangesRequest.attachments": "is acknowledged: tasks have no attachments here",
+    "SubmitTaskStateChangeRequest.attachments": "is acknowledged: tasks have no attachments here",
+    "SubmitTaskStateChangeRequest.managedAgents": "is acknowledged and not kept",
+    "TaskOverride.executionRoleArn": _NO_CREDENTIALS,
+    "TaskOverride.taskRoleArn": _NO_CREDENTIALS,
+    "UpdateServiceRequest.healthCheckGracePeriodSeconds": "is kept and shown; there are no load balancers",
+    "UpdateServiceRequest.monitoring": "is kept and shown; metrics have one resolution",
+    "UpdateServiceRequest.platformVersion": _PLATFORM,
+}
+"""Members from which nothing follows, and the rest of a sentence that begins with the member."""
+
+
+def members() -> dict[str, str]:
+    """Every input member of the operations that are here, as `Structure.member`, with an operation that takes
+    it."""
+    found: dict[str, str] = {}
+    for operation in IMPLEMENTED:
+        for member in _members(ecs_model().operation_model(operation).input_shape, found):
+            found[member] = operation
+    return found
+
+
+def _members(shape: Any, found: dict[str, str]) -> Iterator[str]:
+    match shape.type_name:
+        case "structure":
+            for name, inner in shape.members.items():
+                member = f"{shape.name}.{name}"
+                if member not in found:
+                    yield member
+                    yield from _members(inner, found)
+        case "list":
+            yield from _members(shape.member, found)
+        case "map":
+            yield from _members(shape.value, found)
+
+
+def sample(shape: Any) -> Any:
+    """A value of a shape with every member, as far as they go together."""
+    match shape.type_name:
+        case "structure":
+            names = list(shape.members)
+            chosen = names[:1] if getattr(shape, "is_tagged_union", False) else names
+            return {name: sample(shape.members[name]) for name in chosen}
+        case "list":
+            return [sample(shape.member)]
+        case "map":
+            return {"x": sample(shape.value)}
+        case "string":
+            return shape.enum[0] if shape.enum else "x"
+        case "boolean":
+            return True
+        case "integer" | "long":
+            return int(shape.metadata.get("min", 1)) or 1
+        case "double" | "float" | "timestamp":
+            return 1.0
+        case kind:
+            raise AssertionError(f"no sample of type {kind}")
