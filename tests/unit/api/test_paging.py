@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,12 @@ from controller.api.paging import page
 
 
 def one_page(
-    keys: set[str], token: str | None, size: int | None, **options: bool
+    keys: set[str], token: str | None, size: int | None, **options: Any
 ) -> tuple[list[str], str | None]:
     return page(keys, token, size, default=10, maximum=100, operation="ListThings", **options)
 
 
-def all_pages(keys: set[str], size: int, **options: bool) -> list[str]:
+def all_pages(keys: set[str], size: int, **options: Any) -> list[str]:
     seen: list[str] = []
     token: str | None = None
     while True:
