@@ -67,6 +67,9 @@ async def _furnish(door: Door) -> Known:
     await door("DeregisterTaskDefinition", taskDefinition="web:1")
     service = await door("CreateService", serviceName="web", taskDefinition="web", desiredCount=1)
     service_arn, deployment = service["service"]["serviceArn"], service["service"]["deployments"][0]["id"]
+    shown = service["service"]
+    deployments = [shown["currentServiceDeployment"], shown["currentServiceDeployment"] + "0"]
+    revisions = [shown["currentServiceRevisions"][0]["arn"], deployments[0]]
     (task,) = (await door("RunTask", taskDefinition="web"))["tasks"]
     clusters = ["default", "side", side["cluster"]["clusterArn"], "missing"]
     tasks = [task["taskArn"], _last(task["taskArn"]), "0" * 32]
@@ -74,6 +77,8 @@ async def _furnish(door: Door) -> Known:
     services = ["web", service_arn, "missing"]
     task_definitions = ["web", "web:1", "web:2", definition, "missing"]
     return {
+        "capacityProvider": ["FARGATE", "FARGATE_SPOT", "missing"],
+        "capacityProviders": ["FARGATE", "FARGATE_SPOT"],
         "cluster": [*clusters, "default", "default"],
         "clusterName": clusters,
         "clusters": clusters,
@@ -94,7 +99,10 @@ async def _furnish(door: Door) -> Known:
         "primaryTaskSet": [deployment],
         "resourceArn": [service_arn, task["taskArn"], arn, definition, side["cluster"]["clusterArn"]],
         "service": services,
+        "serviceDeploymentArn": deployments,
+        "serviceDeploymentArns": deployments,
         "serviceName": services,
+        "serviceRevisionArns": revisions,
         "services": services,
         "startedBy": [deployment, "me"],
         "status": ["RUNNING", "STOPPED", "PENDING", "ACTIVE", "DRAINING"],
