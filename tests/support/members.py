@@ -83,7 +83,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Remember what this session touched, if it came to its end."""
     ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    if ended and _touched and not session.config.option.collectonly:
+    keeps = session.config.pluginmanager.has_plugin("cacheprovider")
+    if ended and keeps and _touched and not session.config.option.collectonly:
         assert session.config.cache is not None
         known = {**_remembered(session.config), **{file: sorted(found) for file, found in _touched.items()}}
         session.config.cache.set(_CACHE_KEY, known)
@@ -95,10 +96,12 @@ def _is_partial(config: pytest.Config) -> bool:
 
 
 def _remembered(config: pytest.Config) -> dict[str, list[str]]:
+    if not config.pluginmanager.has_plugin("cacheprovider"):
+        return {}
     assert config.cache is not None
     remembered: dict[str, list[str]] = config.cache.get(_CACHE_KEY, {})
     return remembered
 
 
 def _name(path: Path) -> str:
-    return str(path.relative_to(REPOSITORY))
+    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
