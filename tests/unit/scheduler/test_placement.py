@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.scheduler import seats
 from controller.scheduler.constraints import InvalidConstraint, parse_constraints
 from controller.scheduler.demand import Demand
 from controller.scheduler.explain import explain
@@ -391,3 +392,18 @@ def test_with_room_everywhere_zones_and_instances_never_differ_by_more_than_one(
     for zone in set(zones):
         inside = [Counter(placements)[name] for name in zone_of if zone_of[name] == zone]
         assert max(inside) - min(inside) <= 1
+
+
+def test_only_what_a_request_asks_for_is_looked_at() -> None:
+    plain = PlacementRequest(demand=Demand(cpu=1, memory=1), group="g")
+    everything = PlacementRequest(
+        demand=Demand(
+            cpu=1, memory=1, ports_tcp=(80,), ports_udp=(53,), gpus=1, required_attributes=("capability",)
+        ),
+        group="g",
+        constraints=parse_constraints(
+            [{"type": "distinctInstance"}, {"type": "memberOf", "expression": "attribute:disk == ssd"}]
+        ),
+    )
+    assert seats.tests_of(everything) == tuple(filter_.passes for filter_ in seats.FILTERS)
+    assert len(seats.tests_of(plain)) == len(("status", "agent", "CPU", "memory"))
