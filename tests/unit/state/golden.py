@@ -223,13 +223,8 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
         ),
     ),
     "account-setting": (
-        AccountSetting(
-            principal="arn:aws:iam::000000000000:root", name="containerInsights", value="enabled"
-        ),
-        (
-            '[1,{"principal":"arn:aws:iam::000000000000:root","name":"containerInsights","value":"enabl'
-            'ed"}]'
-        ),
+        AccountSetting(principal="arn:aws:iam::000000000000:root", name="containerInsights", value="enabled"),
+        ('[1,{"principal":"arn:aws:iam::000000000000:root","name":"containerInsights","value":"enabled"}]'),
     ),
     "access-key": (
         AccessKey(
