@@ -153,6 +153,8 @@ def run_well(quickstart: Quickstart) -> str:
 def sample_containers(client: docker.DockerClient, *, every: bool = False) -> set[str]:
     """Ids of the containers of the sample service on this engine."""
     found = client.containers.list(
-        all=every, filters={"label": "com.amazonaws.ecs.task-definition-family=quickstart"}
+        all=every,
+        filters={"label": "com.amazonaws.ecs.task-definition-family=quickstart"},
+        ignore_removed=True,
     )
     return {str(container.id) for container in found}

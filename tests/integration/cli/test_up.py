@@ -107,7 +107,8 @@ def test_a_second_up_keeps_containers_and_instance(
 
     def containers() -> list[str]:
         label = f"com.amazonaws.ecs.task-arn={task}"
-        return [str(found.id) for found in docker_client.containers.list(filters={"label": label})]
+        listed = docker_client.containers.list(filters={"label": label}, ignore_removed=True)
+        return [str(found.id) for found in listed]
 
     wait_until(lambda: status() == "RUNNING", "the task runs")
     before = containers()

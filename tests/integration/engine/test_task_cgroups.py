@@ -47,8 +47,8 @@ def left_of(task: acs.Task) -> list[Path]:
 
 
 def _runs(harness: Harness, task: acs.Task) -> bool:
-    states = (harness.client.api.inspect_container(c)["State"] for c in harness.containers_of(task))
-    return any(state["Running"] for state in states)
+    filters = {"label": f"com.amazonaws.ecs.task-arn={task.arn}", "status": "running"}
+    return bool(harness.client.api.containers(filters=filters))
 
 
 async def test_the_limits_of_a_task_hold_above_its_containers(harness: Harness) -> None:

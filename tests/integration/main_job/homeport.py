@@ -136,7 +136,7 @@ class Homeport:
     def containers(self, *, running_only: bool = True) -> dict[str, str]:
         """Task ARN to container id, of this cluster's containers as the engine knows them."""
         found = self.engine.containers.list(
-            all=not running_only, filters={"label": f"{CLUSTER_LABEL}={self.cluster}"}
+            all=not running_only, filters={"label": f"{CLUSTER_LABEL}={self.cluster}"}, ignore_removed=True
         )
         return {str(container.labels[TASK_ARN_LABEL]): str(container.id) for container in found}
 
