@@ -1,16 +1,15 @@
 """The Docker engine, made asynchronous. The only module that knows the Docker SDK.
 
-The SDK blocks, so its calls run in three lanes of threads: ``work`` (create, start, remove), ``look``
-(short calls that must not wait behind a burst of creates: inspect, kill, list, ping) and ``pull``. Calls
-post their bodies as they are, so that every field of a payload's dockerConfig reaches the engine, known to
-the SDK or not.
+Here are the connection, the exchange of bytes and what is streamed (events, pulls); the plain calls stand
+beside this module, in ``docker_containers`` and ``docker_storage``. They post their bodies as they are, so
+that every field of a payload's dockerConfig reaches the engine, known to the SDK or not.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import msgspec
 import requests
@@ -18,62 +17,19 @@ import structlog
 from docker import APIClient
 from docker.errors import APIError, DockerException
 from docker.transport import UnixHTTPAdapter
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
-from agent.engine.errors import (
-    CannotCreateContainerError,
-    CannotCreateVolumeError,
-    CannotInspectContainerError,
-    CannotPullContainerError,
-    CannotRemoveContainerError,
-    CannotRemoveVolumeError,
-    CannotStartContainerError,
-    CannotStopContainerError,
-    ContainerNameTakenError,
-    DockerTimeoutError,
-    EngineError,
-    EngineUnavailableError,
-    HostPortTakenError,
-    NoSuchContainerError,
-    NoSuchImageError,
-)
-from agent.engine.lanes import Lane
-from agent.engine.records import (
-    ContainerInspection,
-    ContainerListing,
-    ImageInspection,
-    image_from_engine,
-    inspection_from_engine,
-    listing_from_engine,
-)
+from agent.engine.docker_calls import URGENT, TimeLimits
+from agent.engine.docker_containers import ContainerCalls
+from agent.engine.docker_storage import StorageCalls
+from agent.engine.errors import CannotPullContainerError, DockerTimeoutError, EngineUnavailableError
 from agent.protocol.clock import Clock
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 MINIMUM_API_VERSION = "1.25"
 _UNIX = "unix://"
 _SOCKET = _UNIX + "/var/run/docker.sock"
-_URGENT = 0
-_PORT_CLASHES = ("port is already allocated", "address already in use", "Bind for ")
-
-
-class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds after which a call of the engine is given up; those of amazon-ecs-agent."""
-
-    create: float = 240.0
-    start: float = 180.0
-    inspect: float = 30.0
-    kill: float = 30.0
-    remove: float = 300.0
-    volume: float = 300.0
-    list: float = 600.0
-    ping: float = 5.0
-    version: float = 10.0
-    pull: float = 7200.0
-    pull_silence: float = 60.0
-    """A pull that shows no progress for so long is broken off."""
 
 
 class EngineVersion(msgspec.Struct, frozen=True):
@@ -113,7 +69,7 @@ class EventSource:
         self._client.close()
 
 
-class Docker:
+class Docker(ContainerCalls, StorageCalls):
     """An asynchronous client of one Docker engine.
 
     Every method raises an ``EngineError``: ``DockerTimeoutError`` when the limit passes,
@@ -130,20 +86,10 @@ class Docker:
         workers: int = 8,
         pullers: int = 4,
     ) -> None:
+        super().__init__(registry, limits or TimeLimits(), workers, pullers)
         self._clock = clock
         self._host = host
-        self._limits = limits or TimeLimits()
-        self._work = Lane("docker-work", workers)
-        self._look = Lane("docker-look", 3)
-        self._pull = Lane("docker-pull", pullers)
         self._client: APIClient | None = None
-        self._latency = Histogram(
-            "homeport_agent_engine_call_duration_seconds",
-            "How long calls of the Docker engine take, by operation.",
-            ["operation"],
-            registry=registry,
-            buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 240),
-        )
 
     async def open(self) -> EngineVersion:
         """Connect and settle the API version. Raises ``EngineUnavailableError`` when nobody answers."""
@@ -201,7 +147,7 @@ class Docker:
         )
         try:
             async with asyncio.timeout(self._limits.ping):
-                await self._call(self._look, "ping", request, priority=_URGENT)
+                await self._call(self._look, "ping", request, priority=URGENT)
         except TimeoutError as error:
             raise DockerTimeoutError(f"no answer within {self._limits.ping:g} s") from error
 
@@ -222,175 +168,18 @@ class Docker:
             answers.append(await self._call(self._look, path.strip("/"), request))
         return answers[0], answers[1]
 
-    async def create(self, name: str, body: Mapping[str, Any]) -> str:
-        """Create container ``name`` from a raw create body and return its id.
-
-        Raises ``ContainerNameTakenError`` if the name exists.
-        """
-        request = partial(
-            self._json,
-            "POST",
-            "/containers/create",
-            params={"name": name},
-            body=body,
-            limit=self._limits.create,
-            error=CannotCreateContainerError,
-            errors={409: ContainerNameTakenError},
-        )
-        answer = await self._call(self._work, "create", request)
-        return cast("str", answer["Id"])
-
-    async def start(self, name: str) -> None:
-        """Start a container; one that already runs is left as it is. Starts overtake creates that wait.
-
-        Raises ``HostPortTakenError`` when a published host port belongs to somebody else.
-        """
-        request = partial(
-            self._request,
-            "POST",
-            f"/containers/{name}/start",
-            limit=self._limits.start,
-            error=CannotStartContainerError,
-        )
-        try:
-            await self._call(self._work, "start", request, priority=_URGENT)
-        except CannotStartContainerError as error:
-            if any(words in str(error) for words in _PORT_CLASHES):
-                raise HostPortTakenError(str(error)) from error
-            raise
-
-    async def kill(self, name: str, signal: str) -> None:
-        """Send ``signal`` to a container's first process; one that does not run (any more) is no error."""
-        request = partial(
-            self._request,
-            "POST",
-            f"/containers/{name}/kill",
-            params={"signal": signal},
-            limit=self._limits.kill,
-            error=CannotStopContainerError,
-            errors={404: NoSuchContainerError},
-            accept=(409,),
-        )
-        await self._call(self._look, "kill", request)
-
-    async def inspect(self, name: str) -> ContainerInspection:
-        """The container's state now. Raises ``NoSuchContainerError`` if it is gone."""
-        request = partial(
-            self._json,
-            "GET",
-            f"/containers/{name}/json",
-            limit=self._limits.inspect,
-            error=CannotInspectContainerError,
-            errors={404: NoSuchContainerError},
-        )
-        return inspection_from_engine(await self._call(self._look, "inspect", request, priority=_URGENT))
-
-    async def list_containers(self, *labels: str) -> tuple[ContainerListing, ...]:
-        """Every container, running or not, that carries all of ``labels`` (each ``key`` or ``key=value``)."""
-        filters = msgspec.json.encode({"label": list(labels)} if labels else {}).decode()
-        request = partial(
-            self._json,
-            "GET",
-            "/containers/json",
-            params={"all": "1", "filters": filters},
-            limit=self._limits.list,
-            error=CannotInspectContainerError,
-        )
-        return tuple(listing_from_engine(entry) for entry in await self._call(self._look, "list", request))
-
-    async def remove(self, name: str) -> None:
-        """Remove a container that does not run, and its anonymous volumes. One that is gone is no error."""
-        request = partial(
-            self._request,
-            "DELETE",
-            f"/containers/{name}",
-            params={"v": "1"},
-            limit=self._limits.remove,
-            error=CannotRemoveContainerError,
-            accept=(404,),
-        )
-        await self._call(self._work, "remove", request)
-
-    async def inspect_image(self, reference: str) -> ImageInspection:
-        """The image in the engine's own store. Raises ``NoSuchImageError``."""
-        request = partial(
-            self._json,
-            "GET",
-            f"/images/{reference}/json",
-            limit=self._limits.inspect,
-            error=CannotPullContainerError,
-            errors={404: NoSuchImageError},
-        )
-        return image_from_engine(await self._call(self._look, "inspect_image", request), reference)
-
     async def pull(self, reference: str, auth: Mapping[str, str] | None = None) -> None:
         """Fetch an image from its registry. Raises ``CannotPullContainerError`` with the registry's words."""
         await self._call(self._pull, "pull", partial(self._pull_now, reference, auth))
 
-    async def create_volume(self, body: Mapping[str, Any]) -> None:
-        """Create a docker volume from a raw body; one of the same name and driver is left as it is."""
-        request = partial(
-            self._request,
-            "POST",
-            "/volumes/create",
-            body=body,
-            limit=self._limits.volume,
-            error=CannotCreateVolumeError,
-        )
-        await self._call(self._work, "create_volume", request, priority=_URGENT)
-
-    async def remove_volume(self, name: str) -> None:
-        """Remove a docker volume that nobody uses; one that is gone is no error."""
-        request = partial(
-            self._request,
-            "DELETE",
-            f"/volumes/{name}",
-            limit=self._limits.volume,
-            error=CannotRemoveVolumeError,
-            accept=(404,),
-        )
-        await self._call(self._work, "remove_volume", request)
-
-    async def stats(self, name: str) -> Mapping[str, Any]:
-        """The engine's own figures for a running container, one sample. Used where cgroup files cannot be
-        read.
-        """
-        request = partial(
-            self._json,
-            "GET",
-            f"/containers/{name}/stats",
-            params={"stream": "0", "one-shot": "1"},
-            limit=self._limits.inspect,
-            error=CannotInspectContainerError,
-            errors={404: NoSuchContainerError},
-        )
-        return cast("Mapping[str, Any]", await self._call(self._look, "stats", request))
-
-    async def _call(self, lane: Lane, operation: str, request: Callable[[], T], priority: int = 1) -> T:
-        def timed() -> T:
-            with self._latency.labels(operation).time():
-                return request()
-
-        return await lane.call(timed, priority)
-
-    def _json(self, method: str, path: str, **options: Any) -> Any:
-        return msgspec.json.decode(self._request(method, path, **options))
-
-    def _request(
+    def _exchange(
         self,
         method: str,
         path: str,
-        *,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
         limit: float,
-        error: type[EngineError],
-        errors: "Mapping[int, Callable[[str], EngineError]] | None" = None,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        accept: Sequence[int] = (),
-    ) -> bytes:
-        """One HTTP exchange. ``errors`` names the error for a status, ``accept`` lists those that are no
-        failure.
-        """
+    ) -> tuple[int, bytes]:
         if self._client is None:
             raise EngineUnavailableError("the connection to the Docker engine is not open")
         url = f"{self._client.base_url}/v{self._client.api_version}{path}"
@@ -404,9 +193,7 @@ class Docker:
             raise DockerTimeoutError(f"{method} {path} gave no answer within {limit:g} s") from timeout
         except requests.RequestException as failure:
             raise EngineUnavailableError(str(failure)) from failure
-        if answer.status_code < 400 or answer.status_code in accept:
-            return answer.content
-        raise (errors or {}).get(answer.status_code, error)(_message(answer.content))
+        return answer.status_code, answer.content
 
     def _pull_now(self, reference: str, auth: Mapping[str, str] | None) -> None:
         deadline = self._clock.monotonic() + self._limits.pull
@@ -430,13 +217,6 @@ class Docker:
             raise EngineUnavailableError(str(error)) from error
         finally:
             client.close()
-
-
-def _message(content: bytes) -> str:
-    try:
-        return str(msgspec.json.decode(content)["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return content.decode(errors="replace")
 
 
 def _split_reference(reference: str) -> tuple[str, str]:

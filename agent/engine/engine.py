@@ -24,7 +24,8 @@ from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL, uses_host_network
 from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
-from agent.engine.docker import Docker, TimeLimits
+from agent.engine.docker import Docker
+from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.images import Images

@@ -1,0 +1,54 @@
+"""The Docker engine's calls about what it stores besides containers: images and volumes."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from agent.engine.docker_calls import URGENT, Calls
+from agent.engine.errors import (
+    CannotCreateVolumeError,
+    CannotPullContainerError,
+    CannotRemoveVolumeError,
+    NoSuchImageError,
+)
+from agent.engine.records import ImageInspection, image_from_engine
+
+
+class StorageCalls(Calls):
+    """Looking at images; making and removing volumes. Pulling is streamed, and so is ``docker.Docker``'s."""
+
+    async def inspect_image(self, reference: str) -> ImageInspection:
+        """The image in the engine's own store. Raises ``NoSuchImageError``."""
+        request = partial(
+            self._json,
+            "GET",
+            f"/images/{reference}/json",
+            limit=self._limits.inspect,
+            error=CannotPullContainerError,
+            errors={404: NoSuchImageError},
+        )
+        return image_from_engine(await self._call(self._look, "inspect_image", request), reference)
+
+    async def create_volume(self, body: Mapping[str, Any]) -> None:
+        """Create a docker volume from a raw body; one of the same name and driver is left as it is."""
+        request = partial(
+            self._request,
+            "POST",
+            "/volumes/create",
+            body=body,
+            limit=self._limits.volume,
+            error=CannotCreateVolumeError,
+        )
+        await self._call(self._work, "create_volume", request, priority=URGENT)
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a docker volume that nobody uses; one that is gone is no error."""
+        request = partial(
+            self._request,
+            "DELETE",
+            f"/volumes/{name}",
+            limit=self._limits.volume,
+            error=CannotRemoveVolumeError,
+            accept=(404,),
+        )
+        await self._call(self._work, "remove_volume", request)
