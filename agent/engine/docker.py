@@ -23,6 +23,7 @@ from agent.engine.docker_calls import URGENT, TimeLimits
 from agent.engine.docker_containers import ContainerCalls
 from agent.engine.docker_storage import StorageCalls
 from agent.engine.errors import CannotPullContainerError, DockerTimeoutError, EngineUnavailableError
+from agent.engine.registry_credentials import RegistryCredentials
 from agent.protocol.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -168,9 +169,9 @@ class Docker(ContainerCalls, StorageCalls):
             answers.append(await self._call(self._look, path.strip("/"), request))
         return answers[0], answers[1]
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None = None) -> None:
+    async def pull(self, reference: str, credentials: RegistryCredentials | None = None) -> None:
         """Fetch an image from its registry. Raises ``CannotPullContainerError`` with the registry's words."""
-        await self._call(self._pull, "pull", partial(self._pull_now, reference, auth))
+        await self._call(self._pull, "pull", partial(self._pull_now, reference, credentials))
 
     def _exchange(
         self,
@@ -195,14 +196,15 @@ class Docker(ContainerCalls, StorageCalls):
             raise EngineUnavailableError(str(failure)) from failure
         return answer.status_code, answer.content
 
-    def _pull_now(self, reference: str, auth: Mapping[str, str] | None) -> None:
+    def _pull_now(self, reference: str, credentials: RegistryCredentials | None) -> None:
         deadline = self._clock.monotonic() + self._limits.pull
         client = self._connect()
         try:
             client.timeout = int(self._limits.pull_silence)
             repository, tag = _split_reference(reference)
-            credentials = None if auth is None else dict(auth)
-            progress = client.pull(repository, tag=tag, stream=True, decode=True, auth_config=credentials)
+            # Without credentials of ours none are sent: those of whoever runs the agent are not the task's.
+            auth = {} if credentials is None else msgspec.structs.asdict(credentials)
+            progress = client.pull(repository, tag=tag, stream=True, decode=True, auth_config=auth)
             for line in progress:
                 if "error" in line:
                     raise CannotPullContainerError(line["error"])

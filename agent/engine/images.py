@@ -11,8 +11,12 @@ import structlog
 from agent.engine.docker import Docker
 from agent.engine.errors import CannotPullContainerError, EngineError, NoSuchImageError
 from agent.engine.records import ImageInspection
+from agent.engine.registry_credentials import RegistryCredentials
 
 log = structlog.get_logger(__name__)
+
+
+_Wanted = tuple[str, RegistryCredentials | None]
 
 
 class Images:
@@ -21,19 +25,20 @@ class Images:
     def __init__(self, docker: Docker, behavior: str) -> None:
         self._docker = docker
         self._behavior = behavior
-        self._under_way: dict[str, asyncio.Task[ImageInspection]] = {}
+        self._under_way: dict[_Wanted, asyncio.Task[ImageInspection]] = {}
         self._pulled: set[str] = set()
 
-    async def ensure(self, reference: str) -> ImageInspection:
-        """The image, pulled if the behaviour asks for it.
+    async def ensure(self, reference: str, credentials: RegistryCredentials | None = None) -> ImageInspection:
+        """The image, pulled if the behaviour asks for it, as whoever ``credentials`` say.
 
         Raises ``CannotPullContainerError`` or another ``EngineError``.
         """
-        shared = self._under_way.get(reference)
+        wanted = (reference, credentials)
+        shared = self._under_way.get(wanted)
         if shared is None:
-            shared = asyncio.create_task(self._get(reference), name=f"image {reference}")
-            self._under_way[reference] = shared
-            shared.add_done_callback(lambda done: self._finished(reference, done))
+            shared = asyncio.create_task(self._get(reference, credentials), name=f"image {reference}")
+            self._under_way[wanted] = shared
+            shared.add_done_callback(lambda done: self._finished(wanted, done))
         # One task giving up must not end the pull for the others.
         return await asyncio.shield(shared)
 
@@ -43,19 +48,19 @@ class Images:
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    def _finished(self, reference: str, done: asyncio.Task[ImageInspection]) -> None:
-        del self._under_way[reference]
+    def _finished(self, wanted: _Wanted, done: asyncio.Task[ImageInspection]) -> None:
+        del self._under_way[wanted]
         if not done.cancelled():
             done.exception()  # seen here, in case nobody waits for it any more
 
-    async def _get(self, reference: str) -> ImageInspection:
+    async def _get(self, reference: str, credentials: RegistryCredentials | None) -> ImageInspection:
         present = await self._present(reference)
         if not self._must_pull(reference, present):
             assert present is not None
             return present
         try:
             log.info("image_pull_started", image=reference)
-            await self._docker.pull(reference)
+            await self._docker.pull(reference, credentials)
         except EngineError as error:
             log.warning("image_pull_failed", image=reference, reason=error.reason)
             if self._behavior == "default" and present is not None:

@@ -9,6 +9,7 @@ from agent.engine.docker import Docker
 from agent.engine.errors import CannotPullContainerError, NoSuchImageError
 from agent.engine.images import Images
 from agent.engine.records import ImageInspection
+from agent.engine.registry_credentials import RegistryCredentials
 
 IMAGE = ImageInspection("sha256:1", "sha256:d")
 
@@ -20,6 +21,7 @@ class Store:
         self.present = present
         self.reachable = reachable
         self.pulls = 0
+        self.callers: list[RegistryCredentials | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -28,8 +30,9 @@ class Store:
             raise NoSuchImageError(reference)
         return IMAGE
 
-    async def pull(self, reference: str) -> None:
+    async def pull(self, reference: str, credentials: RegistryCredentials | None) -> None:
         self.pulls += 1
+        self.callers.append(credentials)
         await self.gate.wait()
         if not self.reachable:
             raise CannotPullContainerError("no such host")
@@ -98,3 +101,18 @@ async def test_tasks_that_want_the_same_image_share_one_pull_and_one_giving_up_d
     assert await asyncio.gather(*waiting[1:]) == [IMAGE, IMAGE]
     assert store.pulls == 1
     await asyncio.gather(waiting[0], return_exceptions=True)
+
+
+async def test_a_pull_is_made_as_whoever_the_task_says_and_shared_only_among_the_same() -> None:
+    store = Store(present=False)
+    store.gate.clear()
+    shared = images(store, "always")
+    alice, bob = RegistryCredentials("alice", "secret"), RegistryCredentials("bob", "secret")
+    waiting = [asyncio.create_task(shared.ensure("web", who)) for who in (alice, bob, alice)]
+    while store.pulls < 2:
+        await asyncio.sleep(0)
+    store.gate.set()
+    await asyncio.gather(*waiting)
+
+    assert store.callers == [alice, bob]
+    assert "secret" not in repr(alice)
