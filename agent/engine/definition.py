@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from agent.engine.ordering import find_cycle
+from agent.engine.role_credentials import without_secrets
 from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, TaskPlan
 from agent.protocol import acs
 from agent.protocol.arn import Arn
@@ -53,8 +54,14 @@ def plan_task(task: acs.Task, default_stop_timeout: float, token: Callable[[], s
 
 
 def stripped(task: acs.Task) -> acs.Task:
-    """The task without its credentials, which are never written to disk."""
-    return msgspec.structs.replace(task, role_credentials=None, execution_role_credentials=None)
+    """The task without its credentials' secrets, which are never written to disk; their ids stay, since the
+    containers hold them.
+    """
+    return msgspec.structs.replace(
+        task,
+        role_credentials=without_secrets(task.role_credentials),
+        execution_role_credentials=without_secrets(task.execution_role_credentials),
+    )
 
 
 def refusal(task: acs.Task) -> str:

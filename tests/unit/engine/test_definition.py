@@ -152,11 +152,18 @@ def test_resources_follow_the_task_else_the_containers() -> None:
     assert (set_by_task.cpu, set_by_task.memory) == (512, 256)
 
 
-def test_credentials_are_taken_out_of_what_is_kept() -> None:
-    secret = acs.IAMRoleCredentials(secret_access_key="hidden")
-    kept = stripped(acs_task(role_credentials=secret, execution_role_credentials=secret))
+def test_secrets_of_credentials_are_taken_out_of_what_is_kept_but_their_ids_stay() -> None:
+    secret = acs.IAMRoleCredentials(
+        credentials_id="id",
+        role_arn="arn:role",
+        access_key_id="key",
+        secret_access_key="hidden",
+        session_token="hidden too",
+        expiration="2030-01-01T00:00:00Z",
+    )
+    kept = stripped(acs_task(role_credentials=secret))
 
-    assert kept.role_credentials is None
+    assert kept.role_credentials == acs.IAMRoleCredentials(credentials_id="id", role_arn="arn:role")
     assert kept.execution_role_credentials is None
 
 
