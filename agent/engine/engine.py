@@ -18,35 +18,27 @@ from prometheus_client import CollectorRegistry
 
 from agent.checkpoint import open_checkpoint
 from agent.config import AgentConfig
+from agent.engine import views
 from agent.engine.admission import HostLedger
 from agent.engine.adoption import adopt
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import KnownTask, RejectedTask
-from agent.engine.container_body import OWNER_LABEL, uses_host_network
-from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
+from agent.engine.container_body import OWNER_LABEL
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.images import Images
+from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
 from agent.engine.outbox import Outbox
+from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner, RunnerSettings
 from agent.engine.sampler import Sampler
-from agent.engine.states import (
-    AdmissionDelayed,
-    Admitted,
-    Event,
-    Resumed,
-    Status,
-    StopRequested,
-    TaskPlan,
-    reported,
-)
+from agent.engine.states import Status
 from agent.engine.statistics import Running, Sample, Usage
 from agent.engine.task_cgroups import TaskCgroups
-from agent.engine.transitions import initial_state
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
 from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
@@ -56,7 +48,6 @@ log = structlog.get_logger(__name__)
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 _COMPARE_S = 300.0
 _HOUSEKEEPING_S = 30.0
-_ENDED_HERE = "TaskStateError: this task has ended on this instance before and is never started again"
 
 
 class TaskEngine:
@@ -78,7 +69,6 @@ class TaskEngine:
         """
         self._config = config
         self._clock = clock
-        self._token = token
         now = clock.now()
         self._checkpoint, self._contents = open_checkpoint(config.data_dir, now, now - TOMBSTONES_KEPT_S)
         owner = hashlib.sha256(os.fsencode(config.data_dir.resolve())).hexdigest()[:16]
@@ -103,14 +93,20 @@ class TaskEngine:
                 report_ipv6_bindings=not config.exclude_ipv6_port_binding,
             ),
             clock,
-            apply=self._apply,
+            apply=lambda record, event: self._book.apply(record, event),
             write=lambda record: self._book.write(record),
         )
-        self._book = TaskBook(self._checkpoint, self._runner.carry_out, self._task_ended)
-        self._ledger = HostLedger(capacity)
+        self._book = TaskBook(
+            self._checkpoint, self._runner.carry_out, lambda record: self._intake.ended(record)
+        )
         self._usage = Usage(max(1, capacity.cpu // CPU_UNITS_PER_CPU))
         self._sampler = Sampler(
-            self._docker, clock, self._usage, self._running, config.metrics_interval_s, config.cgroup_path
+            self._docker,
+            clock,
+            self._usage,
+            lambda: views.running_containers(self._book),
+            config.metrics_interval_s,
+            config.cgroup_path,
         )
         self._observer = Observer(self._book, self._docker, self._stream, self._runner, clock, label)
         self._janitor = Janitor(
@@ -121,7 +117,17 @@ class TaskEngine:
             config.task_cleanup_wait_s,
             self._contents.tombstones,
         )
-        self._credentials: dict[str, dict[str, acs.IAMRoleCredentials]] = {}
+        self._credentials = RoleCredentials()
+        self._intake = Intake(
+            self._book,
+            HostLedger(capacity),
+            self._janitor,
+            self._runner,
+            self._credentials,
+            clock,
+            config.container_stop_timeout_s,
+            token,
+        )
         self._docker_version: str | None = None
 
     # --- life -------------------------------------------------------------------------------------------
@@ -139,7 +145,7 @@ class TaskEngine:
             await self._persist(self._adopt)
         await self._persist(self._compare_all)
         await self._cgroups.remove_orphans([record.plan.arn for record in self._book])
-        self._resume()
+        self._intake.resume()
         log.info("engine_started", tasks=len(self._book), docker=self._docker_version)
 
     async def run(self) -> None:
@@ -189,26 +195,8 @@ class TaskEngine:
             record = TaskRecord(stored.definition, stored.plan, stored.state)
             self._book.add(record)
             written.add(self._book.write(record))
-        await self._on_disk(written)
+        await on_disk(written)
         self._checkpoint.mark_rebuilt()
-
-    def _resume(self) -> None:
-        """Go on with every task: those that had begun keep their share of the host, the others queue for
-        it.
-        """
-        for record in self._book:
-            self._janitor.mind(record)
-            if record.state.known is Status.STOPPED:
-                continue
-            if any(c.known is not Status.NONE for c in record.state.containers):
-                self._ledger.hold(record.plan.arn, demand(record.definition))
-                self._apply(record, Admitted(at=self._clock.now()))
-                self._apply(record, Resumed(at=self._clock.now()))
-            elif record.state.desired is Status.STOPPED:
-                self._apply(record, Resumed(at=self._clock.now()))
-            else:
-                self._ledger.ask(record.plan.arn, demand(record.definition))
-        self._admit()
 
     # --- what the sessions ask ----------------------------------------------------------------------------
 
@@ -237,39 +225,15 @@ class TaskEngine:
         A task that cannot be read is returned, and reported STOPPED with the reason. Raises
         ``CheckpointError`` if the tasks could not be written: they must not be acknowledged then.
         """
-        rejected = []
-        written: set[asyncio.Future[None]] = set()
-        for task in sorted(tasks, key=lambda task: task.desired_status != "STOPPED"):
-            refused, future = self._take(task)
-            if refused is not None:
-                rejected.append(refused)
-            if future is not None:
-                written.add(future)
-        self._admit()
-        await self._on_disk(written)
-        return tuple(rejected)
+        return await self._intake.accept(tasks)
 
     async def stop_tasks(self, task_arns: Iterable[str]) -> None:
         """Stop tasks; durable when it returns. ARNs that are not known are passed over."""
-        records = [record for arn in task_arns if (record := self._book.get(arn)) is not None]
-        await self._on_disk(
-            {self._book.apply(record, StopRequested(at=self._clock.now())) for record in records}
-        )
+        await self._intake.stop(task_arns)
 
     def known_tasks(self) -> tuple[KnownTask, ...]:
         """Every task that the agent knows, stopped ones that are not removed yet included."""
-        return tuple(
-            KnownTask(
-                task_arn=record.plan.arn,
-                family=record.definition.family or "",
-                version=record.definition.version or "",
-                desired_status=reported(record.state.desired),
-                known_status=reported(record.state.known),
-                sent_status=record.state.sent.name,
-                started_at=record.state.started_at,
-            )
-            for record in self._book
-        )
+        return views.known_tasks(self._book)
 
     def records(self) -> tuple[TaskRecord, ...]:
         """Every task with its definition and state, for the introspection endpoint."""
@@ -289,34 +253,12 @@ class TaskEngine:
         record = self._book.get(message.task_arn or "")
         if record is None or message.role_credentials is None or record.state.known is Status.STOPPED:
             return False
-        self._keep_credentials(record.plan.arn, message.role_type or "", message.role_credentials)
+        self._credentials.keep(record.plan.arn, message.role_type or "", message.role_credentials)
         return True
 
     def task_health(self) -> tuple[tcs.TaskHealth, ...]:
         """The health of every running container that has a health check."""
-        found = []
-        for record in self._book:
-            pairs = zip(record.plan.containers, record.state.containers, strict=True)
-            containers = tuple(
-                tcs.ContainerHealth(
-                    container_name=plan.name,
-                    health_status=state.health,
-                    status_since=state.health_since or state.started_at,
-                )
-                for plan, state in pairs
-                if plan.health_checked and state.known is Status.RUNNING
-            )
-            if containers:
-                found.append(
-                    tcs.TaskHealth(
-                        task_arn=record.plan.arn,
-                        cluster_arn=record.definition.task_cluster_arn,
-                        task_definition_family=record.definition.family,
-                        task_definition_version=record.definition.version,
-                        containers=containers,
-                    )
-                )
-        return tuple(found)
+        return views.task_health(self._book)
 
     async def wait_for_health_change(self) -> None:
         """Return when the health of some container has changed since the last return."""
@@ -325,116 +267,11 @@ class TaskEngine:
 
     def task_metrics(self, window_s: float) -> tuple[tcs.TaskMetric, ...]:
         """Use of CPU, memory and network by the running tasks over the last ``window_s`` seconds."""
-        since = self._clock.monotonic() - window_s
-        found = []
-        for record in self._book:
-            containers = self._usage.metrics(record.plan.arn, since)
-            if containers:
-                found.append(
-                    tcs.TaskMetric(
-                        task_arn=record.plan.arn,
-                        cluster_arn=record.definition.task_cluster_arn,
-                        task_definition_family=record.definition.family,
-                        task_definition_version=record.definition.version,
-                        container_metrics=containers,
-                    )
-                )
-        return tuple(found)
+        return views.task_metrics(self._book, self._usage, self._clock.monotonic() - window_s)
 
     def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
         """The newest sample of every running container."""
         return self._usage.latest()
-
-    # --- desired state --------------------------------------------------------------------------------------
-
-    def _take(self, task: acs.Task) -> "tuple[RejectedTask | None, asyncio.Future[None] | None]":
-        arn, now = task.arn or "", self._clock.now()
-        stop = task.desired_status == "STOPPED"
-        known = self._book.get(arn)
-        if known is not None:
-            self._keep_payload_credentials(task)
-            return None, self._book.apply(known, StopRequested(at=now)) if stop else self._book.write(known)
-        if self._janitor.has_ended(arn):
-            return None, self._add_ended(task, _ENDED_HERE)
-        try:
-            plan = plan_task(task, self._config.container_stop_timeout_s, self._token)
-            wanted = demand(task)
-        except InvalidTaskError as error:
-            reason = f"UnrecogniedTaskError: Error loading task - {error}"
-            log.warning("task_rejected", task=arn, reason=reason)
-            return RejectedTask(arn, reason), self._add_ended(task, reason) if arn else None
-        record = TaskRecord(stripped(task), plan, initial_state(plan))
-        self._book.add(record)
-        self._keep_payload_credentials(task)
-        impossible = self._ledger.impossible(wanted)
-        reason = refusal(task) or (f"ResourceInitializationError: {impossible}" if impossible else "")
-        if stop or reason:
-            return None, self._book.apply(record, StopRequested(at=now, reason=reason))
-        self._ledger.ask(arn, wanted)
-        return None, self._book.write(record)
-
-    def _add_ended(self, task: acs.Task, reason: str) -> "asyncio.Future[None]":
-        """Know a task only to report that it is stopped."""
-        plan = TaskPlan(arn=task.arn or "", containers=())
-        record = TaskRecord(stripped(task), plan, initial_state(plan))
-        self._book.add(record)
-        return self._book.apply(record, StopRequested(at=self._clock.now(), reason=reason))
-
-    def _keep_payload_credentials(self, task: acs.Task) -> None:
-        pairs = (
-            ("TaskApplication", task.role_credentials),
-            ("TaskExecution", task.execution_role_credentials),
-        )
-        for role_type, credentials in pairs:
-            if credentials is not None:
-                self._keep_credentials(task.arn or "", role_type, credentials)
-
-    def _keep_credentials(self, arn: str, role_type: str, credentials: acs.IAMRoleCredentials) -> None:
-        self._credentials.setdefault(arn, {})[role_type] = credentials
-
-    def _apply(self, record: TaskRecord, event: Event) -> None:
-        self._book.apply(record, event)
-
-    def _admit(self) -> None:
-        """Let in whatever fits now, and tell the others what they wait for."""
-        for arn in self._ledger.admit():
-            record = self._book.get(arn)
-            if record is not None:
-                self._apply(record, Admitted(at=self._clock.now()))
-        for delay in self._ledger.delays():
-            record = self._book.get(delay.task_arn)
-            if record is not None and record.state.waits_for != delay.reason:
-                self._apply(record, AdmissionDelayed(at=self._clock.now(), reason=delay.reason))
-
-    def _task_ended(self, record: TaskRecord) -> None:
-        self._credentials.pop(record.plan.arn, None)
-        self._janitor.mind(record)
-        self._runner.spawn(self._release(record), f"release {record.plan.arn}")
-
-    async def _release(self, record: TaskRecord) -> None:
-        """Give back a stopped task's share of the host, once the engine has really let go of it."""
-        await self._runner.until_gone(record)
-        self._ledger.release(record.plan.arn)
-        self._admit()
-
-    async def _on_disk(self, written: "set[asyncio.Future[None]]") -> None:
-        if written:
-            await asyncio.wait(written)
-        for future in written:
-            future.result()
-
-    def _running(self) -> tuple[Running, ...]:
-        return tuple(
-            Running(
-                docker_id=state.docker_id,
-                task_arn=record.plan.arn,
-                name=plan.name,
-                own_network=not uses_host_network(record.definition, record.container(plan.name)),
-            )
-            for record in self._book
-            for plan, state in zip(record.plan.containers, record.state.containers, strict=True)
-            if state.known is Status.RUNNING and state.docker_id is not None
-        )
 
     async def _keep_house(self) -> None:
         period = min(_HOUSEKEEPING_S, max(1.0, self._config.task_cleanup_wait_s / 2))

@@ -39,14 +39,20 @@ class Harness:
         self.engine: TaskEngine
         self._running: list[asyncio.Task[None]] = []
 
-    async def start(self, *, capacity: Resources = CAPACITY, **settings: Any) -> None:
+    async def start(
+        self,
+        *,
+        capacity: Resources = CAPACITY,
+        token: Callable[[], str] = lambda: secrets.token_hex(10),
+        **settings: Any,
+    ) -> None:
         """Start an engine on the data directory. Reports are acknowledged as they come."""
         config = AgentConfig(
             credentials=Credentials("key", "secret"),
             data_dir=self.data_dir,
             **{"container_stop_timeout_s": 1.0, **settings},
         )
-        self.engine = TaskEngine(config, capacity, SystemClock(), CollectorRegistry())
+        self.engine = TaskEngine(config, capacity, SystemClock(), CollectorRegistry(), token=token)
         await self.engine.start()
         self._running = [asyncio.create_task(self.engine.run()), asyncio.create_task(self._acknowledge())]
 

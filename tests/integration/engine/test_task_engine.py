@@ -368,16 +368,14 @@ async def test_foreign_containers_are_left_alone(harness: Harness) -> None:
 async def test_a_name_that_somebody_else_has_fails_the_task_and_leaves_the_other_alone(
     idle_harness: Harness,
 ) -> None:
-    await idle_harness.start()
+    await idle_harness.start(token=lambda: "f" * 20)  # the one way to know the name beforehand
     task = idle_harness.task()
     name = f"ecs-app-{task.version}-web-"
-    engine = idle_harness.engine
-    engine._token = lambda: "f" * 20  # the one way to know the name beforehand
     foreign = idle_harness.client.api.create_container(
         idle_harness.image, name=name + "f" * 20, labels=TEST_LABELS
     )
     try:
-        await engine.accept((task,))
+        await idle_harness.engine.accept((task,))
         stopped = await idle_harness.reported(task, "STOPPED")
         assert stopped.reason.startswith("CannotCreateContainerError: ")
         assert idle_harness.client.api.inspect_container(foreign["Id"])["State"]["Status"] == "created"
