@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.engine.changes import NetworkBinding
 from agent.engine.records import ContainerInspection, HealthStatus
@@ -100,6 +101,11 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pull_stopped_at: float | None = None
     started_at: float | None = None
     stopped_at: float | None = None
+
+    def with_container(self, position: int, container: ContainerState) -> "TaskState":
+        """The same state with another one of its containers."""
+        containers = (*self.containers[:position], container, *self.containers[position + 1 :])
+        return replace(self, containers=containers)
 
 
 class PlannedVolume(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,7 +102,7 @@ async def test_a_container_that_dies_while_the_engine_cannot_be_reached_is_repor
 async def test_a_stop_that_meets_an_unreachable_engine_is_made_up_for(
     idle_harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.engine.transitions.STOP_RETRY_S", 0.2)
+    monkeypatch.setattr("agent.engine.container_transitions.STOP_RETRY_S", 0.2)
     async with Proxy(tmp_path / "engine.sock").serving() as proxy:
         await idle_harness.start(docker_host=f"unix://{proxy.path}")
         try:

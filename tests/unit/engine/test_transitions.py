@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.engine.container_transitions import STOP_RETRY_S, VANISHED
 from agent.engine.states import (
     AdmissionDelayed,
     Admitted,
@@ -28,7 +29,7 @@ from agent.engine.states import (
     Vanished,
     WatchStartTimeout,
 )
-from agent.engine.transitions import STOP_RETRY_S, VANISHED, IllegalTransitionError
+from agent.engine.transitions import IllegalTransitionError
 from tests.unit.engine.builders import ARN, Machine, container, exited, inspection, plan
 
 PULLED_AND_CREATED: tuple[Event, ...] = (
