@@ -7,13 +7,18 @@ import sys
 # structlog loads rich wherever that is installed, for tracebacks that this process never prints: 5 MiB.
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 
+import structlog  # noqa: E402
+
 from agent import app, logs  # noqa: E402
 from agent.checkpoint import CheckpointError  # noqa: E402
-from agent.config import ConfigError, load  # noqa: E402
+from agent.config import ConfigError, load, variables  # noqa: E402
+from agent.config_without_effect import notices  # noqa: E402
 from agent.engine.task_cgroups import TaskLimitsRequiredError  # noqa: E402
 from agent.host.resources import ReservedTooMuch  # noqa: E402
 from agent.identity import IdentityError  # noqa: E402
 from agent.protocol.supervision import RootTaskFailed  # noqa: E402
+
+log = structlog.get_logger("agent")
 
 FAILED, NOT_STARTABLE = 1, 5
 """Exit codes of amazon-ecs-agent: start it again, and do not start it again before something was changed."""
@@ -27,6 +32,8 @@ def main() -> int:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE
     logs.configure(log_format=config.log_format, level=config.log_level, environment=os.environ)
+    for notice in notices(os.environ, variables()):
+        log.warning("setting_without_effect", setting=notice.variable, reason=notice.reason)
     try:
         asyncio.run(app.run(config))
     except (

@@ -1,11 +1,10 @@
-"""The agent's settings: flags beat environment beat defaults.
+"""The agent's settings: flags beat environment beat the settings file beat defaults.
 
 Where amazon-ecs-agent has the setting, ours has its ``ECS_*`` name, its syntax and, unless its docstring says
 otherwise, its default. An empty variable counts as one that is not set. A bad value ends the start with a
 sentence that names the variable, the value and what is accepted.
 """
 
-import argparse
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agent import config_file
 from agent import config_values as values
+from agent.config_file import ConfigFile
+from agent.config_flags import parser
 from agent.config_values import Address
 from agent.protocol.signing import Credentials
 
@@ -63,6 +65,9 @@ class AgentConfig:
     By default ``/var/lib/homeport/agent`` for root and ``~/.local/share/homeport/agent`` for others.
     """
 
+    given: frozenset[str] = frozenset()
+    """The names of the settings that somebody chose; the others may give way to what the machine says."""
+
     controller_url: str = field(
         default="http://127.0.0.1:8480",
         metadata=_read("ECS_BACKEND_HOST", values.endpoint, flag="--controller"),
@@ -75,20 +80,25 @@ class AgentConfig:
     region: str = field(default="us-east-1", metadata=_read("AWS_DEFAULT_REGION", _text))
     """The region that requests are signed for."""
 
-    availability_zone: str = field(default="", metadata=_read("HOMEPORT_AVAILABILITY_ZONE", _text))
+    availability_zone: str = field(
+        default="", metadata=_read("HOMEPORT_AVAILABILITY_ZONE", _text, flag="--availability-zone")
+    )
     """Rack, room or site, for placement that spreads over ``ecs.availability-zone``.
 
-    By default region and ``a``.
+    By default that of the EC2 instance; elsewhere region and ``a``.
     """
 
     instance_type: str = field(default="custom", metadata=_read("HOMEPORT_INSTANCE_TYPE", _text))
-    """The attribute ``ecs.instance-type``, for placement constraints on kinds of machines."""
+    """The attribute ``ecs.instance-type``, for placement constraints on kinds of machines.
+
+    By default that of the EC2 instance; elsewhere ``custom``.
+    """
 
     detailed_os_family: str = field(default="LINUX", metadata=_read("ECS_DETAILED_OS_FAMILY", _text))
     """The attribute ``ecs.os-type-detailed``."""
 
     instance_attributes: tuple[tuple[str, str], ...] = field(
-        default=(), metadata=_read("ECS_INSTANCE_ATTRIBUTES", values.pairs)
+        default=(), metadata=_read("ECS_INSTANCE_ATTRIBUTES", values.pairs, flag="--attributes")
     )
     """Custom attributes, sent at the first registration only, so that later edits in the controller stay."""
 
@@ -96,6 +106,36 @@ class AgentConfig:
         default=(), metadata=_read("ECS_CONTAINER_INSTANCE_TAGS", values.pairs)
     )
     """Tags of the container instance."""
+
+    propagate_tags_from: str = field(
+        default="none",
+        metadata=_read("ECS_CONTAINER_INSTANCE_PROPAGATE_TAGS_FROM", values.one_of("none", "ec2_instance")),
+    )
+    """``ec2_instance`` adds the EC2 instance's tags to these; its metadata must be allowed to show them."""
+
+    external: bool = field(default=False, metadata=_read("ECS_EXTERNAL", values.boolean))
+    """This is no EC2 instance, whatever answers at its metadata address."""
+
+    metadata_disabled: bool = field(
+        default=False, metadata=_read("AWS_EC2_METADATA_DISABLED", values.boolean)
+    )
+    """Do not look for EC2 instance metadata."""
+
+    metadata_endpoint: str = field(
+        default="http://169.254.169.254",
+        metadata=_read("AWS_EC2_METADATA_SERVICE_ENDPOINT", values.endpoint),
+    )
+    """Where EC2 instance metadata would be served."""
+
+    spot_instance_draining: bool = field(
+        default=True, metadata=_read("ECS_ENABLE_SPOT_INSTANCE_DRAINING", values.boolean)
+    )
+    """Drain an EC2 spot instance that is told of its interruption. ECS's default is false."""
+
+    rebalance_draining: bool = field(
+        default=True, metadata=_read("HOMEPORT_DRAIN_ON_REBALANCE", values.boolean)
+    )
+    """Drain an EC2 spot instance already when it is told that its interruption has become likely."""
 
     reserved_memory: int = field(default=0, metadata=_read("ECS_RESERVED_MEMORY", values.whole_number()))
     """MiB withheld from tasks, for everything else that runs on the machine."""
@@ -245,28 +285,53 @@ class AgentConfig:
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfig:
-    """Read the settings from command-line ``arguments`` and ``environment``.
+    """Read the settings from command-line ``arguments``, ``environment`` and the settings file.
 
-    Raises ``ConfigError``. ``--help`` and unknown flags end the process, as argparse does.
+    Raises ``ConfigError``. ``--help``, ``--settings`` and unknown flags end the process, as argparse does.
     """
-    flags = vars(_parser().parse_args(arguments))
-    chosen: dict[str, Any] = {
-        "credentials": _credentials(environment),
-        "data_dir": _data_dir(flags["data_dir"], environment),
-    }
-    for setting in dataclasses.fields(AgentConfig):
-        if "env" not in setting.metadata:
-            continue
+    settings = [setting for setting in dataclasses.fields(AgentConfig) if "env" in setting.metadata]
+    flags = vars(parser(settings, _listing).parse_args(arguments))
+    file = _file(flags["config"], environment)
+    chosen: dict[str, Any] = {}
+    for setting in settings:
         flag, variable = setting.metadata["flag"], setting.metadata["env"]
-        text = flags.get(setting.name)
-        source = flag if text is not None else variable
-        text = environment.get(variable, "") if text is None else text
-        if text:
-            chosen[setting.name] = _parse(source, text, setting.metadata["parse"])
-    config = AgentConfig(**chosen)
+        if text := flags.get(setting.name):
+            source = flag
+        elif text := environment.get(variable):
+            source = variable
+        elif found := file.get(variable):
+            source, text = found
+        else:
+            continue
+        chosen[setting.name] = _parse(source, text, setting.metadata["parse"])
+    config = AgentConfig(
+        credentials=_credentials(environment),
+        data_dir=_data_dir(flags["data_dir"], environment, file),
+        given=frozenset(chosen),
+        **chosen,
+    )
     if not config.availability_zone:
         config = dataclasses.replace(config, availability_zone=f"{config.region}a")
     return config
+
+
+def _listing() -> str:
+    from agent.config_listing import listing  # reading the source costs a running agent memory for nothing
+
+    return listing(AgentConfig)
+
+
+def variables() -> frozenset[str]:
+    """The names of all variables that mean something to the agent."""
+    read = (setting.metadata.get("env") for setting in dataclasses.fields(AgentConfig))
+    return frozenset({name for name in read if name} | {"ECS_DATADIR", config_file.VARIABLE})
+
+
+def _file(flag: str | None, environment: Mapping[str, str]) -> ConfigFile:
+    try:
+        return config_file.read(flag or environment.get(config_file.VARIABLE), variables())
+    except config_file.ConfigFileError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _parse(source: str, text: str, parse: Callable[[str], T]) -> T:
@@ -290,43 +355,12 @@ def _credentials(environment: Mapping[str, str]) -> Credentials:
     )
 
 
-def _data_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
-    if flag:
-        return Path(flag)
-    if environment.get("ECS_DATADIR"):
-        return Path(environment["ECS_DATADIR"])
+def _data_dir(flag: str | None, environment: Mapping[str, str], file: ConfigFile) -> Path:
+    in_file = file.get("ECS_DATADIR")
+    if told := flag or environment.get("ECS_DATADIR") or (in_file and in_file[1]):
+        return Path(told)
     if environment.get("HOMEPORT_DATA_DIR"):
         return Path(environment["HOMEPORT_DATA_DIR"]) / "agent"
     if os.geteuid() == 0:
         return Path("/var/lib/homeport/agent")
     return Path.home() / ".local/share/homeport/agent"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m agent",
-        description="Runs this machine as a container instance of a Homeport cluster.",
-        epilog="The access key comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; every other setting "
-        "that amazon-ecs-agent has too is taken from the same ECS_* variable.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--data-dir", metavar="D", help="what survives a restart is kept here")
-    described = {
-        "controller_url": ("URL", "the controller's address"),
-        "cluster": ("NAME", "the cluster to join"),
-        "introspection_address": ("H:P", "where the introspection API listens"),
-        "credentials_address": ("H:P", "where task metadata and credentials are served"),
-        "metrics_address": ("H:P", "where Prometheus finds the agent's metrics"),
-        "log_format": ("F", "text or json"),
-        "log_level": ("L", "crit, error, warn, info or debug"),
-    }
-    for setting in dataclasses.fields(AgentConfig):
-        if setting.metadata.get("flag"):
-            metavar, text = described[setting.name]
-            parser.add_argument(
-                setting.metadata["flag"],
-                dest=setting.name,
-                metavar=metavar,
-                help=f"{text} ({setting.metadata['env']}; default {setting.default})",
-            )
-    return parser

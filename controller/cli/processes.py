@@ -55,11 +55,16 @@ def controller(**flags: Any) -> None:
     type=click.Choice(["debug", "info", "warn", "error", "crit"]),
     help="The least severe level that is logged [ECS_LOGLEVEL; info].",
 )
-def agent(**flags: Any) -> None:
+@click.option("--availability-zone", metavar="NAME", help="Rack, room or site [HOMEPORT_AVAILABILITY_ZONE].")
+@click.option("--attributes", metavar="JSON", help="Custom attributes [ECS_INSTANCE_ATTRIBUTES].")
+@click.option("--config", metavar="FILE", help="The settings file [ECS_AGENT_CONFIG_FILE_PATH].")
+@click.option("--settings", is_flag=True, help="List every setting, and those of ECS's without effect.")
+def agent(settings: bool, **flags: Any) -> None:
     """Run the agent alone, in the foreground, on a machine with a Docker Engine.
 
     It signs with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the region AWS_DEFAULT_REGION, and takes the
-    same ECS_* environment variables as amazon-ecs-agent. `homeport agent-config` prints all of these.
+    same ECS_* environment variables and JSON file as amazon-ecs-agent. `homeport agent-config` prints all that
+    it needs, `homeport agent --settings` lists all that there is.
 
     \b
     Example, on the controller's machine:
@@ -68,4 +73,5 @@ def agent(**flags: Any) -> None:
       env $(cat agent.env) homeport agent --data-dir /var/lib/homeport/agent
     """
     command = agent_command({"--" + name.replace("_", "-"): value for name, value in flags.items()})
+    command += ["--settings"] if settings else []
     os.execve(command[0], command, os.environ)

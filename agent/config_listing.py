@@ -1,0 +1,70 @@
+"""All settings in words, as ``--settings`` shows them: taken from the settings themselves."""
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Any
+
+from agent.config_file import NAMES
+from agent.config_without_effect import WITHOUT_EFFECT
+
+_WIDTH = 100
+
+
+def listing(config: type) -> str:
+    """Every setting of the dataclass ``config`` with its sources, default and meaning, then those without
+    effect.
+    """
+    meanings = _docstrings(config)
+    file_names = {variable: name for name, variable in NAMES.items()}
+    lines = [
+        "Settings of the agent. Flags beat variables beat the settings file (names in brackets) beat "
+        "defaults.",
+        "",
+    ]
+    for setting in sorted(dataclasses.fields(config), key=lambda field: field.metadata.get("env", "")):
+        if "env" not in setting.metadata:
+            continue
+        variable, flag = setting.metadata["env"], setting.metadata["flag"]
+        head = f"{variable} [{file_names[variable]}]" if variable in file_names else variable
+        lines.append(f"{flag}, {head}" if flag else head)
+        lines += _paragraph(f"{meanings[setting.name]} Default: {_shown(setting.default)}.")
+    lines += ["", "Settings of amazon-ecs-agent that have no effect here:", ""]
+    for variable, reason in sorted(WITHOUT_EFFECT.items()):
+        lines += [variable, *_paragraph(f"{reason[0].upper()}{reason[1:]}.")]
+    return "\n".join(lines) + "\n"
+
+
+def _docstrings(config: type) -> dict[str, str]:
+    """The text below each field of the class, on one line."""
+    (body,) = (
+        node.body
+        for node in ast.parse(textwrap.dedent(inspect.getsource(config))).body
+        if isinstance(node, ast.ClassDef)
+    )
+    found = {}
+    for setting, following in pairwise(body):
+        match setting, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.replace("``", "").split())
+    return found
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _shown(default: Any) -> str:
+    match default:
+        case None | "" | ():
+            return "none"
+        case bool():
+            return "true" if default else "false"
+        case float():
+            return f"{default:g} s"
+        case tuple() if type(default) is tuple:
+            return " ".join(str(part) for part in default)
+        case _:
+            return str(default)
