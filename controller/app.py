@@ -24,6 +24,7 @@ from controller.api.front_door import FrontDoor
 from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.roles import ROLE_OPERATIONS
 from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
@@ -135,7 +136,7 @@ def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]
     """What the front door offers, by signing name."""
     services = (
         ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
-        homeport_service(HomeportOperations(keyring, source).typed()),
+        homeport_service({**HomeportOperations(keyring, source).typed(), **ROLE_OPERATIONS}),
         sts_service(STS_OPERATIONS),
     )
     return {service.signing_name: service for service in services}

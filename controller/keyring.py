@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,10 @@ class Keyring:
             )
         except (InvalidTag, ValueError, binascii.Error) as error:
             raise WrongKey(f"the secret of {associated} does not open with this key file") from error
+
+    def derive(self, purpose: str) -> bytes:
+        """Thirty-two bytes that only this key gives for this purpose, always the same."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def _cipher(self) -> AESGCM:
         # Imported late: it is the slowest import of all, and most commands never need it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -13,14 +14,17 @@ from agent.protocol.clock import Clock
 from controller.api.context import Caller
 from controller.api.errors import (
     AccessDeniedException,
+    ExpiredTokenException,
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
     UnrecognizedClientException,
 )
 from controller.keyring import Keyring, WrongKey
-from controller.state.entities import AccessKey
+from controller.roles import tokens
+from controller.state.entities import AccessKey, Task, task_key
 from controller.state.kernel import State
+from controller.state.lifecycle import is_ended
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +71,17 @@ class Authenticated(msgspec.Struct, frozen=True):
     service: str
 
 
+class _Signer(msgspec.Struct, frozen=True):
+    """Who a request says has signed it, and the secret that proves it."""
+
+    caller: Caller
+    secret_access_key: str
+    expires_at: float = math.inf
+    """When its credentials end, in epoch seconds."""
+
+
 class Authenticator:
-    """Verifies SigV4 signatures against the access keys of the state."""
+    """Verifies SigV4 signatures against the access keys of the state and the sessions of tasks."""
 
     def __init__(self, state: State, keyring: Keyring, clock: Clock, tolerance_s: float) -> None:
         self._state = state
@@ -86,7 +99,8 @@ class Authenticator:
         Raises:
             MissingAuthenticationTokenException: it is not signed.
             IncompleteSignatureException: its signature cannot be read.
-            UnrecognizedClientException: its access key is unknown or disabled.
+            UnrecognizedClientException: its access key is unknown or disabled, or its session is no task's.
+            ExpiredTokenException: the session of a task's role has ended, by time or with the task.
             SignatureOutOfTime: the signature is genuine, but of another time.
             InvalidSignatureException: the signature does not match.
         """
@@ -102,10 +116,7 @@ class Authenticator:
             raise MissingAuthenticationTokenException from None
         except signing.IncompleteSignature as error:
             raise IncompleteSignatureException(str(error)) from None
-        key = self._state.read().get(AccessKey, claim.access_key_id)
-        if key is None or not key.enabled:
-            raise UnrecognizedClientException
-        caller = self._caller(key)
+        signer = self._signer(claim)
         now = self._clock.now()
         try:
             signing.verify(
@@ -115,7 +126,7 @@ class Authenticator:
                 query=query,
                 headers=headers,
                 body=body,
-                secret_access_key=self._secret(key),
+                secret_access_key=signer.secret_access_key,
                 now=now,
                 tolerance_s=self._tolerance_s,
             )
@@ -125,8 +136,36 @@ class Authenticator:
                 "Check your AWS Secret Access Key and signing method."
             ) from None
         except signing.SignatureExpired as error:
-            raise SignatureOutOfTime(caller, error.signed_at, now, self._tolerance_s) from None
-        return Authenticated(caller, claim.service)
+            raise SignatureOutOfTime(signer.caller, error.signed_at, now, self._tolerance_s) from None
+        if now >= signer.expires_at or self._has_ended(signer.caller):
+            raise ExpiredTokenException
+        return Authenticated(signer.caller, claim.service)
+
+    def _signer(self, claim: signing.SignatureClaim) -> _Signer:
+        if claim.session_token and claim.access_key_id.startswith(tokens.KEY_ID_PREFIX):
+            return self._session(claim.access_key_id, claim.session_token)
+        key = self._state.read().get(AccessKey, claim.access_key_id)
+        if key is None or not key.enabled:
+            raise UnrecognizedClientException
+        return _Signer(self._caller(key), self._secret(key))
+
+    def _session(self, access_key_id: str, token: str) -> _Signer:
+        try:
+            session = tokens.open_token(self._keyring, access_key_id, token)
+        except tokens.InvalidToken:
+            raise UnrecognizedClientException from None
+        arn = f"arn:aws:sts::{self._state.names.account}:assumed-role/{session.role}/{session.task}"
+        caller = Caller(
+            arn, access_key_id, "task", session.cluster, task=session.task, task_role=session.role
+        )
+        return _Signer(caller, session.secret_access_key, session.expires_at)
+
+    def _has_ended(self, caller: Caller) -> bool:
+        """Whether it is a task that is no more: its credentials end with it."""
+        if caller.role != "task":
+            return False
+        task = self._state.read().get(Task, task_key(caller.cluster or "", caller.task))
+        return task is None or is_ended(task)
 
     def _caller(self, key: AccessKey) -> Caller:
         user = "administrator" if key.role == "administrator" else f"agent/{key.cluster}"
@@ -146,14 +185,15 @@ class Authenticator:
 
 
 def authorise(caller: Caller, operation: str, cluster: str | None) -> None:
-    """Check that a caller may do an operation of ECS in a cluster (its name; None where it has none).
+    """Check that an administrator or an agent may do an operation of ECS in a cluster (its name; None where
+    it has none). What tasks may do is `authorise_task`'s to say.
 
     Raises:
         AccessDeniedException: they may not.
     """
     if caller.role == "administrator":
         return
-    if operation not in AGENT_OPERATIONS or cluster != caller.cluster:
+    if caller.role != "agent" or operation not in AGENT_OPERATIONS or cluster != caller.cluster:
         raise denied(caller, f"ecs:{operation}")
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -25,9 +26,14 @@ class Caller(msgspec.Struct, frozen=True):
 
     arn: str
     access_key_id: str
-    role: Role
+    role: Role | Literal["task"]
+    """`task`: the credentials of a task's role."""
     cluster: str | None = None
-    """The only cluster that an agent key may act in; None for administrators."""
+    """The only cluster that an agent key or a task may act in; None for administrators."""
+    task: str = ""
+    """Id of the task, if it is one that calls."""
+    task_role: str = ""
+    """Name of the role whose credentials it uses."""
 
 
 class IdSource:

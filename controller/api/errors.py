@@ -67,6 +67,13 @@ class ConflictException(ApiError):
         super().__init__(message, extra={"resourceIds": resource_ids or []})
 
 
+class ExpiredTokenException(ApiError):
+    """Temporary credentials that have ended."""
+
+    def __init__(self, message: str = "The security token included in the request is expired") -> None:
+        super().__init__(message)
+
+
 class IncompleteSignatureException(ApiError):
     """A signature that lacks a part."""
 

@@ -25,6 +25,7 @@ from controller.api.errors import (
     UnknownOperationException,
 )
 from controller.api.protocols import WireProtocol, Written, protocol_of
+from controller.api.task_permissions import authorise_task
 from controller.config import ControllerConfig
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
@@ -197,6 +198,9 @@ def _authorise(context: RequestContext, service: Service, operation: Operation, 
         return
     if service.signing_name != "ecs":
         raise denied(context.caller, f"{service.signing_name}:{operation.name}")
+    if context.caller.role == "task":
+        authorise_task(context, operation.name, request)
+        return
     authorise(context.caller, operation.name, operation.cluster_of(context, request))
 
 

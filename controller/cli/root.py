@@ -15,6 +15,7 @@ _COMMANDS = {
     "ps": "controller.cli.ps:ps",
     "services": "controller.cli.services:services",
     "instances": "controller.cli.instances:instances",
+    "role": "controller.cli.roles:role",
     "completion": "controller.cli.completion:completion",
 }
 

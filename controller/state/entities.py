@@ -507,3 +507,52 @@ KINDS: tuple[type[Entity], ...] = (
     AccessKey,
 )
 """Every kind of record that the state holds."""
+class TaskRole(Entity, frozen=True, kw_only=True):
+    """What tasks may do with the credentials of a role. A role that has no record may do nothing."""
+
+    kind: ClassVar[str] = "task-role"
+
+    name: str
+    """What stands after the last `/` of the role's ARN: a role's path is no part of its identity."""
+    allowed: tuple[str, ...] = ()
+    """Operations of ECS, and names of sets of them; in the task's own cluster only."""
+    assumed_arn: str = ""
+    """ARN of the AWS role whose credentials tasks get in place of this controller's own."""
+    changed_at: float
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class SecretVersion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One value that a secret had or has, encrypted under the key file."""
+
+    id: str
+    ciphertext: str
+    created_at: float
+    stages: tuple[str, ...] = ()
+    """AWSCURRENT for the newest, AWSPREVIOUS for the one before it."""
+
+    def __repr__(self) -> str:
+        return f"SecretVersion(id={self.id!r}, stages={self.stages!r})"
+
+
+class Secret(Entity, frozen=True, kw_only=True):
+    """A value that tasks get by its name, in this controller's own store of secrets."""
+
+    kind: ClassVar[str] = "secret"
+
+    name: str
+    """Without a leading `/`."""
+    versions: tuple[SecretVersion, ...] = ()
+    """The newest first."""
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+    TaskRole,
+    Secret,

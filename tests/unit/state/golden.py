@@ -14,12 +14,15 @@ from controller.state.entities import (
     NetworkBinding,
     QuarantinedTask,
     RunTaskToken,
+    Secret,
+    SecretVersion,
     Service,
     Tag,
     Task,
     TaskContainer,
     TaskDefinition,
     TaskDefinitionFamily,
+    TaskRole,
 )
 
 GOLDEN: dict[str, tuple[Entity, str]] = {
@@ -237,6 +240,37 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
         (
             '[1,{"id":"HPAK000000000000TEST","role":"agent","cluster":"default","secret_ciphertext":"c2'
             'VjcmV0","created_at":1700000012.0}]'
+        ),
+    ),
+    "task-role": (
+        TaskRole(
+            name="worker",
+            allowed=("viewer", "RunTask"),
+            assumed_arn="arn:aws:iam::123456789012:role/worker",
+            changed_at=1_700_000_013.0,
+        ),
+        (
+            '[1,{"name":"worker","allowed":["viewer","RunTask"],"assumed_arn":"arn:aws:iam::123456789012'
+            ':role/worker","changed_at":1700000013.0}]'
+        ),
+    ),
+    "secret": (
+        Secret(
+            name="db/password",
+            versions=(
+                SecretVersion(
+                    id="00000000-0000-4000-8000-000000000001",
+                    ciphertext="c2VjcmV0",
+                    created_at=1_700_000_014.0,
+                    stages=("AWSCURRENT",),
+                ),
+            ),
+            created_at=1_700_000_014.0,
+        ),
+        (
+            '[1,{"name":"db/password","versions":[{"id":"00000000-0000-4000-8000-000000000001","ciphertex'
+            't":"c2VjcmV0","created_at":1700000014.0,"stages":["AWSCURRENT"]}],"created_at":1700000014.0}'
+            "]"
         ),
     ),
 }
