@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from agent.engine.lanes import Lane
-from agent.engine.states import ContainerState, TaskPlan, TaskState
+from agent.engine.states import ContainerState, ResourceStatus, TaskPlan, TaskState
 from agent.protocol import acs
 
 log = structlog.get_logger(__name__)
@@ -226,7 +226,8 @@ class Checkpoint:
 
     def _write_task(self, arn: str, task: StoredTask) -> None:
         encode = msgspec.json.encode
-        bare = msgspec.structs.replace(task.state, containers=(), admitted=False)
+        nothing = ResourceStatus.NONE
+        bare = msgspec.structs.replace(task.state, containers=(), admitted=False, resources=nothing)
         row = (arn, encode(task.definition), encode(task.plan), encode(bare))
         self._connection.execute(_PUT_TASK, row)
         pairs = zip(task.plan.containers, task.state.containers, strict=True)

@@ -39,6 +39,7 @@ from agent.engine.sampler import Sampler
 from agent.engine.states import Status
 from agent.engine.statistics import Running, Sample, Usage
 from agent.engine.task_cgroups import TaskCgroups
+from agent.engine.task_resources import TaskResources
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
 from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
@@ -86,7 +87,7 @@ class TaskEngine:
         self._runner = Runner(
             self._docker,
             self._images,
-            self._cgroups,
+            TaskResources(self._cgroups),
             RunnerSettings(
                 owner=owner,
                 dynamic_ports=config.dynamic_host_port_range,

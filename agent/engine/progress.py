@@ -7,7 +7,9 @@ from agent.engine.ordering import may_stop, readiness
 from agent.engine.states import (
     Command,
     CreateContainer,
+    PrepareResources,
     PullImage,
+    ResourceStatus,
     StartContainer,
     Status,
     StopContainer,
@@ -26,6 +28,7 @@ def settle(plan: TaskPlan, state: TaskState, at: float) -> tuple[TaskState, tupl
         before = state
         state = end_hopeless(plan, state, at)
         state = _wish(plan, state)
+        state = _prepare(state, commands)
         for position in range(len(plan.containers)):
             state = _move(plan, state, position, at, commands)
         state = _known(state, at)
@@ -50,6 +53,16 @@ def _wish(plan: TaskPlan, state: TaskState) -> TaskState:
     return replace(state, containers=tuple(replace(c, desired=Status.STOPPED) for c in state.containers))
 
 
+def _prepare(state: TaskState, commands: list[Command]) -> TaskState:
+    """Have what the task needs beside its containers made, while there are containers that may need it."""
+    waiting = any(c.known < Status.CREATED and c.applied is not Status.CREATED for c in state.containers)
+    wanted = state.admitted and state.desired is not Status.STOPPED and waiting
+    if not wanted or state.resources is not ResourceStatus.NONE:
+        return state
+    commands.append(PrepareResources())
+    return replace(state, resources=ResourceStatus.PREPARING)
+
+
 def _move(plan: TaskPlan, state: TaskState, position: int, at: float, commands: list[Command]) -> TaskState:
     """Give one container its next command, if it is its turn."""
     container, seen = plan.containers[position], state.containers[position]
@@ -59,12 +72,13 @@ def _move(plan: TaskPlan, state: TaskState, position: int, at: float, commands: 
         return _move_down(plan, state, position, at, commands)
     if not state.admitted or seen.applied is not None:
         return state
+    ready = state.resources is ResourceStatus.READY
     match seen.known:
-        case Status.NONE:
+        case Status.NONE if ready:
             commands.append(PullImage(container=container.name))
             state = replace(state, pull_started_at=state.pull_started_at or at)
             return state.with_container(position, replace(seen, applied=Status.PULLED))
-        case Status.PULLED if readiness(plan, state, container)[0] == "READY":
+        case Status.PULLED if ready and readiness(plan, state, container)[0] == "READY":
             commands.append(CreateContainer(container=container.name))
             return state.with_container(position, replace(seen, applied=Status.CREATED))
         case Status.CREATED:

@@ -28,7 +28,6 @@ from agent.engine.container_body import (
 from agent.engine.docker import Docker
 from agent.engine.errors import (
     CannotStartContainerError,
-    CgroupError,
     ContainerNameTakenError,
     DockerTimeoutError,
     EngineError,
@@ -45,20 +44,22 @@ from agent.engine.states import (
     CreateFailed,
     Event,
     Observed,
+    PrepareResources,
     Pulled,
     PullFailed,
     PullImage,
+    ResourcesFailed,
+    ResourcesReady,
     StartContainer,
     Started,
     StartFailed,
     StartTimedOut,
     StopContainer,
     StopFailed,
-    StopRequested,
     Vanished,
     WatchStartTimeout,
 )
-from agent.engine.task_cgroups import TaskCgroups
+from agent.engine.task_resources import TaskResources
 from agent.protocol.arn import last_segment
 from agent.protocol.clock import Clock
 
@@ -88,7 +89,7 @@ class Runner:
         self,
         docker: Docker,
         images: Images,
-        cgroups: TaskCgroups,
+        resources: TaskResources,
         settings: RunnerSettings,
         clock: Clock,
         apply: "Callable[[TaskRecord, Event], object]",
@@ -97,7 +98,7 @@ class Runner:
         """``apply`` lets an event happen to a task, ``write`` puts a task in line to be written again."""
         self._docker = docker
         self._images = images
-        self._cgroups = cgroups
+        self._resources = resources
         self._settings = settings
         self._clock = clock
         self._apply = apply
@@ -109,8 +110,7 @@ class Runner:
     ) -> None:
         """Start to carry out ``commands`` once ``written`` is done."""
         for command in commands:
-            name = f"{type(command).__name__} {command.container}"
-            self.spawn(self._carry_out(record, command, written), name)
+            self.spawn(self._carry_out(record, command, written), repr(command))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run ``work`` beside everything else; what it raises is logged, since nobody waits for it."""
@@ -164,7 +164,8 @@ class Runner:
                 await asyncio.sleep(_LOOK_AGAIN_S[1])
 
     async def _carry_out(self, record: TaskRecord, command: Command, written: "asyncio.Future[None]") -> None:
-        await self._on_disk(record, written)
+        if not isinstance(command, PrepareResources):  # which leaves nothing that a restart has to know of
+            await self._on_disk(record, written)
         try:
             event = await self._answer(record, command)
         except EngineError as error:
@@ -189,6 +190,9 @@ class Runner:
 
     async def _answer(self, record: TaskRecord, command: Command) -> Event | None:
         match command:
+            case PrepareResources():
+                await self._resources.prepare(record)
+                return ResourcesReady(at=self._clock.now())
             case PullImage():
                 image = await self._images.ensure(record.container(command.container).image or "")
                 return Pulled(
@@ -213,14 +217,13 @@ class Runner:
     async def _create(self, record: TaskRecord, container: str) -> str:
         definition = record.container(container)
         docker_name = self._docker_name(record, container)
-        await self._limit(record)
         body = create_body(
             record.definition,
             record.plan,
             definition,
             self._settings.owner,
             self._settings.dynamic_ports,
-            self._cgroups.parent(record.plan.arn),
+            self._resources.cgroup_parent(record.plan.arn),
         )
         await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
         try:
@@ -233,14 +236,6 @@ class Runner:
             return there.docker_id
         except DockerTimeoutError as error:
             raise DockerTimeoutError(f"Could not transition to created; {error}") from error
-
-    async def _limit(self, record: TaskRecord) -> None:
-        """Put the task's limits in force; a task without them is not run at all. Raises ``CgroupError``."""
-        try:
-            await self._cgroups.ensure(record.definition)
-        except CgroupError as error:
-            self._apply(record, StopRequested(at=self._clock.now(), reason=error.reason))
-            raise
 
     async def _create_volumes(self, record: TaskRecord, mounted: set[str | None]) -> None:
         for volume in record.plan.volumes:
@@ -263,7 +258,7 @@ class Runner:
         engine_chooses = has_dynamic_ports(definition) and not uses_host_network(
             record.definition, definition
         )
-        await self._limit(record)  # of a container from before a restart of the machine the cgroup is gone
+        await self._resources.before_start(record)
         try:
             await self._start_until_ports_are_free(
                 docker_name, attempts=_PORT_ATTEMPTS if engine_chooses else 1
@@ -379,6 +374,8 @@ class Runner:
 
 def _failure(command: Command, at: float, error: EngineError) -> Event | None:
     match command:
+        case PrepareResources():
+            return ResourcesFailed(at=at, reason=error.reason)
         case PullImage():
             reason = error.reason
             if not isinstance(error, DockerTimeoutError):

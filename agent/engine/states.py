@@ -30,6 +30,14 @@ class Status(IntEnum):
     STOPPED = 60
 
 
+class ResourceStatus(IntEnum):
+    """How far what a task needs beside its containers has come (see ``task_resources``)."""
+
+    NONE = 0
+    PREPARING = 1
+    READY = 2
+
+
 class Sent(IntEnum):
     """How much of a status the controller has acknowledged, in the words of the Submit calls."""
 
@@ -92,6 +100,8 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It holds its share of the host. Not kept on disk: worked out anew from the containers after a
     restart.
     """
+    resources: ResourceStatus = ResourceStatus.NONE
+    """Not kept on disk: what was prepared is in the memory of one life of the agent only."""
     waits_for: str = ""
     """Why it is not admitted yet, in words for people."""
     reason: str = ""
@@ -165,6 +175,16 @@ class AdmissionDelayed(_Event, frozen=True, kw_only=True):
 
 class Admitted(_Event, frozen=True, kw_only=True):
     """The task holds its share of the host now."""
+
+
+class ResourcesReady(_Event, frozen=True, kw_only=True):
+    """Everything that the task needs beside its containers is there."""
+
+
+class ResourcesFailed(_Event, frozen=True, kw_only=True):
+    """What the task needs beside its containers cannot be had; it is stopped for that ``reason``."""
+
+    reason: str
 
 
 class Resumed(_Event, frozen=True, kw_only=True):
@@ -259,42 +279,55 @@ ContainerEvent = (
     | HealthChanged
     | StartTimedOut
 )
-Event = StopRequested | AdmissionDelayed | Admitted | Resumed | ContainerEvent
+Event = (
+    StopRequested | AdmissionDelayed | Admitted | ResourcesReady | ResourcesFailed | Resumed | ContainerEvent
+)
 
 
 # --- commands -----------------------------------------------------------------------------------------------
 
 
 class _Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    pass
+
+
+class PrepareResources(_Command, frozen=True, kw_only=True):
+    """Given before the first image is pulled, and again after a restart if containers are still to be made.
+    Answered by ``ResourcesReady`` or ``ResourcesFailed``.
+    """
+
+
+class _ContainerCommand(_Command, frozen=True, kw_only=True):
     container: str
 
 
-class PullImage(_Command, frozen=True, kw_only=True):
+class PullImage(_ContainerCommand, frozen=True, kw_only=True):
     """Answered by ``Pulled`` or ``PullFailed``."""
 
 
-class CreateContainer(_Command, frozen=True, kw_only=True):
+class CreateContainer(_ContainerCommand, frozen=True, kw_only=True):
     """Answered by ``Created`` or ``CreateFailed``."""
 
 
-class StartContainer(_Command, frozen=True, kw_only=True):
+class StartContainer(_ContainerCommand, frozen=True, kw_only=True):
     """Answered by ``Started`` or ``StartFailed``."""
 
 
-class StopContainer(_Command, frozen=True, kw_only=True):
+class StopContainer(_ContainerCommand, frozen=True, kw_only=True):
     """Answered by ``Observed``, ``Vanished`` or ``StopFailed``; ``delay`` seconds pass before it is tried."""
 
     timeout: float
     delay: float = 0.0
 
 
-class WatchStartTimeout(_Command, frozen=True, kw_only=True):
+class WatchStartTimeout(_ContainerCommand, frozen=True, kw_only=True):
     """Answered by ``StartTimedOut`` after ``seconds``."""
 
     seconds: float
 
 
-Command = PullImage | CreateContainer | StartContainer | StopContainer | WatchStartTimeout
+ContainerCommand = PullImage | CreateContainer | StartContainer | StopContainer | WatchStartTimeout
+Command = PrepareResources | ContainerCommand
 
 
 # --- in ECS's words -----------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ from agent.engine.states import (
     Event,
     Pulled,
     PullFailed,
+    ResourcesFailed,
+    ResourcesReady,
+    ResourceStatus,
     Resumed,
     StartTimedOut,
     Status,
@@ -77,6 +80,10 @@ def _apply(plan: TaskPlan, state: TaskState, event: Event) -> tuple[TaskState, t
             return replace(state, admitted=True, waits_for=""), ()
         case Resumed():
             return state, watches(plan, state, event.at)
+        case ResourcesReady():
+            return replace(state, resources=ResourceStatus.READY), ()
+        case ResourcesFailed():
+            return replace(state, desired=Status.STOPPED, reason=state.reason or event.reason), ()
         case StartTimedOut():
             return give_up_on(plan, state, event), ()
     position = plan.index(event.container)

@@ -19,9 +19,9 @@ from agent.checkpoint import (
     StoredTask,
     open_checkpoint,
 )
-from agent.engine.states import Admitted, Sent, Status, TaskPlan
+from agent.engine.states import ResourceStatus, Sent, Status, TaskPlan
 from tests.support.processes import REPOSITORY
-from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, container, plan
+from tests.unit.engine.builders import ADMITTED, ARN, Machine, acs_container, acs_task, container, plan
 
 CRASHER = """
 import asyncio, sys
@@ -71,13 +71,14 @@ async def test_a_task_comes_back_as_it_was_but_for_what_was_under_way(tmp_path: 
     (found,) = (await reopened(tmp_path / FILE_NAME)).tasks
     assert found.definition == task.definition
     assert found.plan == task.plan
-    assert found.state == msgspec.structs.replace(task.state, admitted=False)
+    kept = msgspec.structs.replace(task.state, admitted=False, resources=ResourceStatus.NONE)
+    assert found.state == kept
     assert found.state.containers[1].known is Status.RUNNING
 
 
 async def test_commands_in_flight_and_admission_are_not_kept(tmp_path: Path) -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0))
+    machine.happen(*ADMITTED)
     assert machine.container("web").applied is Status.PULLED
     checkpoint = Checkpoint(tmp_path / FILE_NAME)
     await checkpoint.put(stored(machine))
@@ -86,6 +87,7 @@ async def test_commands_in_flight_and_admission_are_not_kept(tmp_path: Path) -> 
     (found,) = (await reopened(tmp_path / FILE_NAME)).tasks
     assert found.state.containers[0].applied is None
     assert not found.state.admitted
+    assert found.state.resources is ResourceStatus.NONE
 
 
 async def test_the_newest_state_of_a_task_wins(tmp_path: Path) -> None:

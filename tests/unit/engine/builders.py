@@ -13,8 +13,10 @@ from agent.engine.states import (
     Dependency,
     Event,
     Observed,
+    PrepareResources,
     Pulled,
     PullImage,
+    ResourcesReady,
     StartContainer,
     Started,
     Status,
@@ -125,8 +127,14 @@ class Machine:
         return self
 
 
+ADMITTED: tuple[Event, ...] = (Admitted(at=1.0), ResourcesReady(at=1.0))
+"""A task that is let in and has everything that it needs beside its containers."""
+
+
 def success(command: Command, at: float = 2.0) -> tuple[Event, ...]:
     """How a command that worked is answered. A stop ends the container with 137, a timeout never comes."""
+    if isinstance(command, PrepareResources):
+        return (ResourcesReady(at=at),)
     name = command.container
     match command:
         case PullImage():

@@ -18,8 +18,10 @@ from agent.engine.states import (
     Event,
     HealthChanged,
     Observed,
+    PrepareResources,
     PullFailed,
     PullImage,
+    ResourcesFailed,
     Resumed,
     StartContainer,
     StartFailed,
@@ -95,6 +97,8 @@ class World:
 
     def failure(self, command: Command) -> tuple[Event, ...]:
         """How a command might be answered badly."""
+        if isinstance(command, PrepareResources):
+            return (ResourcesFailed(at=5.0, reason="no"),)
         name = command.container
         match command:
             case PullImage():

@@ -13,9 +13,12 @@ from agent.engine.states import (
     Event,
     HealthChanged,
     Observed,
+    PrepareResources,
     Pulled,
     PullFailed,
     PullImage,
+    ResourcesFailed,
+    ResourcesReady,
     Resumed,
     StartContainer,
     Started,
@@ -30,7 +33,7 @@ from agent.engine.states import (
     WatchStartTimeout,
 )
 from agent.engine.transitions import IllegalTransitionError
-from tests.unit.engine.builders import ARN, Machine, container, exited, inspection, plan
+from tests.unit.engine.builders import ADMITTED, ARN, Machine, container, exited, inspection, plan
 
 PULLED_AND_CREATED: tuple[Event, ...] = (
     Pulled(at=2.0, container="web"),
@@ -41,7 +44,8 @@ PULLED_AND_CREATED: tuple[Event, ...] = (
 def test_a_task_is_pulled_created_and_started_one_after_the_other() -> None:
     machine = Machine(plan()).run_up()
 
-    assert [type(command) for command in machine.commands] == [PullImage, CreateContainer, StartContainer]
+    did = [type(command) for command in machine.commands]
+    assert did == [PrepareResources, PullImage, CreateContainer, StartContainer]
     assert machine.known() is Status.RUNNING
     assert machine.container("web").known is Status.RUNNING
     assert machine.container("web").docker_id == "id-web"
@@ -52,8 +56,33 @@ def test_nothing_is_done_for_a_task_that_is_not_admitted() -> None:
 
     assert machine.happen(AdmissionDelayed(at=1.0, reason="waits for 512 CPU units")) == []
     assert machine.state.waits_for == "waits for 512 CPU units"
-    assert machine.happen(Admitted(at=2.0)) == [PullImage(container="web")]
+    assert machine.happen(Admitted(at=2.0)) == [PrepareResources()]
     assert machine.state.waits_for == ""
+
+
+def test_nothing_is_pulled_before_the_task_has_what_it_needs_beside_its_containers() -> None:
+    machine = Machine(plan(container("web"), container("log")))
+
+    assert machine.happen(Admitted(at=1.0)) == [PrepareResources()]
+    pulls = [PullImage(container="web"), PullImage(container="log")]
+    assert machine.happen(ResourcesReady(at=2.0)) == pulls
+
+
+def test_a_task_that_cannot_have_its_resources_stops_for_that_reason() -> None:
+    machine = Machine(plan())
+    machine.happen(Admitted(at=1.0))
+
+    assert machine.happen(ResourcesFailed(at=2.0, reason="CgroupError: no")) == []
+    assert machine.known() is Status.STOPPED
+    assert machine.state.reason == "CgroupError: no"
+
+
+def test_resources_that_are_ready_after_a_stop_start_nothing() -> None:
+    machine = Machine(plan())
+    machine.happen(Admitted(at=1.0), StopRequested(at=2.0))
+
+    assert machine.happen(ResourcesReady(at=3.0)) == []
+    assert machine.known() is Status.STOPPED
 
 
 def test_a_stop_while_waiting_ends_the_task_without_a_call_of_the_engine() -> None:
@@ -137,7 +166,7 @@ def test_the_event_of_a_death_is_believed_and_a_later_look_changes_nothing() -> 
 
 def test_a_failed_pull_stops_the_task_with_the_reason_of_the_pull() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0))
+    machine.happen(*ADMITTED)
     reason = "CannotPullContainerError: no such host"
 
     assert machine.happen(PullFailed(at=2.0, container="web", reason=reason)) == []
@@ -157,7 +186,7 @@ def test_a_container_that_the_engine_could_not_start_says_why_even_after_a_crash
 
 def test_an_unclear_start_is_taken_for_running_and_stopped() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0), *PULLED_AND_CREATED)
+    machine.happen(*ADMITTED, *PULLED_AND_CREATED)
     unclear = StartFailed(at=3.0, container="web", reason="DockerTimeoutError: x", may_run=True)
 
     assert machine.happen(unclear) == [StopContainer(container="web", timeout=30.0)]
@@ -169,7 +198,7 @@ def test_an_unclear_start_is_taken_for_running_and_stopped() -> None:
 
 def test_a_stop_during_a_pull_does_not_wait_for_it() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0))
+    machine.happen(*ADMITTED)
     machine.happen(StopRequested(at=2.0))
 
     assert machine.known() is Status.STOPPED
@@ -177,7 +206,7 @@ def test_a_stop_during_a_pull_does_not_wait_for_it() -> None:
 
 def test_a_stop_during_a_create_waits_for_it_and_never_starts_the_container() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0))
+    machine.happen(*ADMITTED)
     machine.happen(PULLED_AND_CREATED[0])
     machine.happen(StopRequested(at=2.0))
     assert machine.known() is not Status.STOPPED
@@ -188,7 +217,7 @@ def test_a_stop_during_a_create_waits_for_it_and_never_starts_the_container() ->
 
 def test_a_stop_during_a_start_waits_for_the_start_and_then_stops() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0), *PULLED_AND_CREATED)
+    machine.happen(*ADMITTED, *PULLED_AND_CREATED)
     assert machine.happen(StopRequested(at=2.0)) == []
     started = Started(at=3.0, container="web", docker_id="id-web")
 
@@ -225,7 +254,7 @@ def test_a_stopped_container_that_somebody_starts_again_is_stopped_again_and_sta
 
 def test_a_late_answer_of_the_start_does_not_revive_a_container_that_has_died() -> None:
     machine = Machine(plan())
-    machine.happen(Admitted(at=1.0), *PULLED_AND_CREATED)
+    machine.happen(*ADMITTED, *PULLED_AND_CREATED)
     machine.happen(exited("web", 1))
     assert machine.happen(Started(at=9.0, container="web", docker_id="id-web")) == []
 
@@ -329,7 +358,7 @@ def test_a_resumed_task_goes_on_from_where_the_engine_says_it_is() -> None:
     machine = Machine(plan())
     seen = Observed(at=1.0, container="web", inspection=inspection("web", "CREATED", ever_started=False))
     machine.happen(seen)
-    machine.happen(Admitted(at=1.0))
+    machine.happen(*ADMITTED)
 
     assert machine.commands == [StartContainer(container="web")]
 

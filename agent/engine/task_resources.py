@@ -1,0 +1,33 @@
+"""What a task needs beside its containers, made ready before the first image is pulled.
+
+The state machine gives ``PrepareResources`` once a task is admitted, and pulls and creates nothing until
+``ResourcesReady`` has answered. ``ResourcesFailed`` stops the task with its reason. What was prepared counts
+for one life of the agent: after a restart it is prepared again if containers are still to be made, so that
+nothing here has to be kept on disk. Starts do not wait for it: a container that exists was made with it.
+
+A new kind of resource is one more step of ``TaskResources.prepare``. It has to bear being called twice for
+the same task, and raises an ``EngineError`` whose ``reason`` is what the task is stopped with; whatever is
+worth a second try it tries itself.
+"""
+
+from agent.engine.book import TaskRecord
+from agent.engine.task_cgroups import TaskCgroups
+
+
+class TaskResources:
+    """Makes them."""
+
+    def __init__(self, cgroups: TaskCgroups) -> None:
+        self._cgroups = cgroups
+
+    def cgroup_parent(self, task_arn: str) -> str | None:
+        """The ``CgroupParent`` of the task's containers; None leaves it to the engine."""
+        return self._cgroups.parent(task_arn)
+
+    async def before_start(self, record: TaskRecord) -> None:
+        """Make good what a restart of the machine has taken away. Raises ``EngineError``."""
+        await self._cgroups.ensure(record.definition)
+
+    async def prepare(self, record: TaskRecord) -> None:
+        """Make everything that ``record``'s containers need. Raises ``EngineError``."""
+        await self._cgroups.ensure(record.definition)
