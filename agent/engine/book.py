@@ -44,6 +44,10 @@ class TaskRecord:
         """The definition of a container. Containers stand in the definition in the plan's order."""
         return self.definition.containers[self.plan.index(name)]
 
+    def docker_name(self, container: str) -> str:
+        """What the engine knows a container by."""
+        return self.plan.containers[self.plan.index(container)].docker_name
+
 
 class TaskBook:
     """Every task that the agent knows."""

@@ -24,20 +24,24 @@ from agent.engine.adoption import adopt
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
+from agent.engine.creator import CreationSettings, Creator
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.images import Images
+from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
 from agent.engine.outbox import Outbox
 from agent.engine.role_credentials import RoleCredentials
-from agent.engine.runner import Runner, RunnerSettings
+from agent.engine.runner import Runner
 from agent.engine.sampler import Sampler
+from agent.engine.starter import Starter
 from agent.engine.states import Status
 from agent.engine.statistics import Running, Sample, Usage
+from agent.engine.stopper import Stopper
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
 from agent.protocol import acs, tcs
@@ -84,15 +88,16 @@ class TaskEngine:
         self._stream = EventStream(self._docker, clock, label)
         self._cgroups = TaskCgroups(config, owner)
         self._images = Images(self._docker, config.image_pull_behavior)
+        resources = TaskResources(self._cgroups)
+        inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
+        making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
         self._runner = Runner(
-            self._docker,
             self._images,
-            TaskResources(self._cgroups),
-            RunnerSettings(
-                owner=owner,
-                dynamic_ports=config.dynamic_host_port_range,
-                report_ipv6_bindings=not config.exclude_ipv6_port_binding,
-            ),
+            resources,
+            inspector,
+            Creator(self._docker, resources, making, clock),
+            Starter(self._docker, resources, inspector, clock),
+            Stopper(self._docker, inspector, clock),
             clock,
             apply=lambda record, event: self._book.apply(record, event),
             write=lambda record: self._book.write(record),

@@ -1,0 +1,77 @@
+"""Creates a task's containers, and the volumes that they mount."""
+
+import msgspec
+
+from agent.engine.book import TaskRecord
+from agent.engine.container_body import CLUSTER_LABEL, OWNER_LABEL, TASK_ARN_LABEL, create_body
+from agent.engine.docker import Docker
+from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
+from agent.engine.states import Created
+from agent.engine.task_resources import TaskResources
+from agent.protocol.arn import last_segment
+from agent.protocol.clock import Clock
+
+
+class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How containers are made here."""
+
+    owner: str
+    """The value of the label that tells this agent's containers from those of others on the same engine."""
+    dynamic_ports: tuple[int, int] | None = None
+    """First and last host port that the engine may choose; None leaves the kernel's own range."""
+
+
+class Creator:
+    """Makes them."""
+
+    def __init__(
+        self, docker: Docker, resources: TaskResources, settings: CreationSettings, clock: Clock
+    ) -> None:
+        self._docker = docker
+        self._resources = resources
+        self._settings = settings
+        self._clock = clock
+
+    async def create(self, record: TaskRecord, container: str) -> Created:
+        """Create a container, or take the one over that an earlier life of this agent had asked for.
+
+        Raises ``EngineError``.
+        """
+        docker_id = await self._create(record, container)
+        return Created(at=self._clock.now(), container=container, docker_id=docker_id)
+
+    async def _create(self, record: TaskRecord, container: str) -> str:
+        definition = record.container(container)
+        docker_name = record.docker_name(container)
+        body = create_body(
+            record.definition,
+            record.plan,
+            definition,
+            self._settings.owner,
+            self._settings.dynamic_ports,
+            self._resources.cgroup_parent(record.plan.arn),
+        )
+        await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
+        try:
+            return await self._docker.create(docker_name, body)
+        except ContainerNameTakenError:
+            # An earlier life of this agent may have been ended between the call and its answer.
+            there = await self._docker.inspect(docker_name)
+            if there.labels.get(TASK_ARN_LABEL) != record.plan.arn:
+                raise
+            return there.docker_id
+        except DockerTimeoutError as error:
+            raise DockerTimeoutError(f"Could not transition to created; {error}") from error
+
+    async def _create_volumes(self, record: TaskRecord, mounted: set[str | None]) -> None:
+        for volume in record.plan.volumes:
+            if volume.create and volume.name in mounted:
+                labels = dict(volume.labels)
+                if volume.task_scoped:
+                    labels |= {
+                        TASK_ARN_LABEL: record.plan.arn,
+                        CLUSTER_LABEL: last_segment(record.definition.task_cluster_arn or ""),
+                        OWNER_LABEL: self._settings.owner,
+                    }
+                body = {"Name": volume.source, "Driver": volume.driver, "DriverOpts": volume.driver_opts}
+                await self._docker.create_volume({**body, "Labels": labels})

@@ -1,0 +1,89 @@
+"""Starts a task's containers and finds out where their ports are."""
+
+import asyncio
+
+import structlog
+
+from agent.engine.book import TaskRecord
+from agent.engine.changes import NetworkBinding
+from agent.engine.container_body import fixed_bindings, has_dynamic_ports, uses_host_network
+from agent.engine.docker import Docker
+from agent.engine.errors import (
+    CannotStartContainerError,
+    DockerTimeoutError,
+    EngineError,
+    EngineUnavailableError,
+    HostPortTakenError,
+)
+from agent.engine.inspector import Inspector
+from agent.engine.states import Observed, Started, StartFailed, Vanished
+from agent.engine.task_resources import TaskResources
+from agent.protocol.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_PORT_ATTEMPTS = 5
+_LOOK_AGAIN_S = (0.2, 1.0, 5.0)
+
+
+class Starter:
+    """Starts them."""
+
+    def __init__(self, docker: Docker, resources: TaskResources, inspector: Inspector, clock: Clock) -> None:
+        self._docker = docker
+        self._resources = resources
+        self._inspector = inspector
+        self._clock = clock
+
+    async def start(self, record: TaskRecord, container: str) -> Started | StartFailed | Observed:
+        """Start a container. Raises ``EngineError`` if it certainly does not run."""
+        definition = record.container(container)
+        docker_name = record.docker_name(container)
+        engine_chooses = has_dynamic_ports(definition) and not uses_host_network(
+            record.definition, definition
+        )
+        await self._resources.before_start(record)
+        try:
+            await self._start_until_ports_are_free(
+                docker_name, attempts=_PORT_ATTEMPTS if engine_chooses else 1
+            )
+        except DockerTimeoutError as error:
+            reason = f"{error.name}: Could not transition to started; {error}"
+            return StartFailed(at=self._clock.now(), container=container, reason=reason, may_run=True)
+        except CannotStartContainerError:
+            seen = await self._inspector.observe(record, container)
+            if isinstance(seen, Vanished) or seen.inspection.state != "RUNNING":
+                raise
+            return seen  # the engine's error notwithstanding
+        except EngineUnavailableError as error:
+            return StartFailed(at=self._clock.now(), container=container, reason=error.reason, may_run=True)
+        at = self._clock.now()
+        docker_id = record.state.containers[record.plan.index(container)].docker_id or docker_name
+        if engine_chooses:
+            bindings = await self._chosen_bindings(docker_name)
+        else:
+            bindings = fixed_bindings(record.definition, definition)
+        return Started(at=at, container=container, docker_id=docker_id, network_bindings=bindings)
+
+    async def _start_until_ports_are_free(self, docker_name: str, attempts: int) -> None:
+        """Start a container. Where the engine chooses the ports it chooses others at every attempt."""
+        for attempt in range(1, attempts + 1):
+            try:
+                await self._docker.start(docker_name)
+            except HostPortTakenError as error:
+                if attempt == attempts:
+                    raise
+                log.info("host_port_taken", container=docker_name, reason=str(error))
+            else:
+                return
+
+    async def _chosen_bindings(self, docker_name: str) -> tuple[NetworkBinding, ...]:
+        for pause in (*_LOOK_AGAIN_S, None):
+            try:
+                seen = await self._docker.inspect(docker_name)
+                return self._inspector.published(seen)
+            except EngineError as error:
+                log.warning("host_ports_unknown", container=docker_name, reason=error.reason)
+                if pause is not None:
+                    await asyncio.sleep(pause)
+        return ()
