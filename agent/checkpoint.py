@@ -1,4 +1,4 @@
-"""What survives a restart: the tasks of this agent and the ARNs of those that have ended here.
+"""What survives a restart: the tasks of this agent, the ARNs of those that have ended here, its images.
 
 One SQLite file, the only SQL on the agent. A task's definition is written once, its state after every step;
 steps that come while a write is under way share the next transaction. A row of a task always comes with the
@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from agent.engine.image_ledger import PulledImage
 from agent.engine.lanes import Lane
 from agent.engine.states import ContainerState, ResourceStatus, TaskPlan, TaskState
 from agent.protocol import acs
@@ -46,6 +47,14 @@ CREATE TABLE tombstone (
 ) WITHOUT ROWID;
 CREATE INDEX tombstone_by_age ON tombstone (ended_at);
 """
+
+_ADDED = """
+CREATE TABLE IF NOT EXISTS image (
+    id TEXT PRIMARY KEY,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+"""What came later and older agents pass over; files from before get it when they are opened."""
 
 _PUT_TASK = """
 INSERT INTO task (arn, definition, plan, state) VALUES (?, ?, ?, ?)
@@ -80,12 +89,22 @@ class Contents(msgspec.Struct, frozen=True):
 
     tasks: tuple[StoredTask, ...]
     tombstones: Mapping[str, float]
+    images: tuple[PulledImage, ...] = ()
 
 
 class _Forgotten(msgspec.Struct, frozen=True):
     """A task is removed and its ARN remembered as ended."""
 
     ended_at: float
+
+
+class _ImageForgotten(msgspec.Struct, frozen=True):
+    """An image is gone."""
+
+    image_id: str
+
+
+_Written = StoredTask | _Forgotten | PulledImage | _ImageForgotten
 
 
 class Checkpoint:
@@ -99,7 +118,7 @@ class Checkpoint:
         """
         self._path = path
         self._lane = Lane("checkpoint", 1)
-        self._waiting: dict[str, StoredTask | _Forgotten] = {}
+        self._waiting: dict[str, _Written] = {}
         self._covered: asyncio.Future[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +168,9 @@ class Checkpoint:
             tasks.append(task)
         self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
         tombstones = self._connection.execute("SELECT arn, ended_at FROM tombstone ORDER BY ended_at")
-        return Contents(tuple(tasks), dict(tombstones.fetchall()))
+        rows = self._connection.execute("SELECT body FROM image").fetchall()
+        images = tuple(msgspec.json.decode(body, type=PulledImage) for (body,) in rows)
+        return Contents(tuple(tasks), dict(tombstones.fetchall()), images)
 
     def put(self, task: StoredTask) -> "asyncio.Future[None]":
         """Write a task's newest state with the next transaction; the future is done when it is on disk.
@@ -163,6 +184,14 @@ class Checkpoint:
         """Remove a task and remember that its ARN ended at ``ended_at`` (epoch seconds), as ``put`` does."""
         return self._enqueue(task_arn, _Forgotten(ended_at))
 
+    def put_image(self, image: PulledImage) -> "asyncio.Future[None]":
+        """Write what is known of an image, as ``put`` does."""
+        return self._enqueue(f"image {image.image_id}", image)
+
+    def forget_image(self, image_id: str) -> "asyncio.Future[None]":
+        """Remove what is known of an image, as ``put`` does."""
+        return self._enqueue(f"image {image_id}", _ImageForgotten(image_id))
+
     async def close(self) -> None:
         """Write what is in line and let go of the file."""
         if self._writing is not None:
@@ -174,9 +203,9 @@ class Checkpoint:
         """Let go of the file without waiting for anything."""
         self._connection.close()
 
-    def _enqueue(self, arn: str, what: "StoredTask | _Forgotten") -> "asyncio.Future[None]":
+    def _enqueue(self, key: str, what: _Written) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()
-        self._waiting[arn] = what
+        self._waiting[key] = what
         if self._covered is None:
             self._covered = loop.create_future()
         if self._writing is None:
@@ -200,24 +229,32 @@ class Checkpoint:
         finally:
             self._writing = None
 
-    async def _try(self, batch: Mapping[str, "StoredTask | _Forgotten"]) -> CheckpointError | None:
+    async def _try(self, batch: Mapping[str, _Written]) -> CheckpointError | None:
         try:
             await self._lane.call(lambda: self._write(batch))
         except sqlite3.Error as error:
-            log.error("checkpoint_write_failed", path=str(self._path), tasks=len(batch), reason=str(error))  # noqa: TRY400
+            log.error("checkpoint_write_failed", path=str(self._path), records=len(batch), reason=str(error))  # noqa: TRY400
             return CheckpointError(f"{self._path}: {error}")
         return None
 
-    def _write(self, batch: Mapping[str, "StoredTask | _Forgotten"]) -> None:
+    def _write(self, batch: Mapping[str, _Written]) -> None:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for arn, what in batch.items():
-                if isinstance(what, StoredTask):
-                    self._write_task(arn, what)
-                else:
-                    connection.execute("DELETE FROM task WHERE arn = ?", (arn,))
-                    connection.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?)", (arn, what.ended_at))
+            for key, what in batch.items():
+                match what:
+                    case StoredTask():
+                        self._write_task(key, what)
+                    case _Forgotten():
+                        connection.execute("DELETE FROM task WHERE arn = ?", (key,))
+                        connection.execute(
+                            "INSERT OR REPLACE INTO tombstone VALUES (?, ?)", (key, what.ended_at)
+                        )
+                    case PulledImage():
+                        row = (what.image_id, msgspec.json.encode(what))
+                        connection.execute("INSERT OR REPLACE INTO image VALUES (?, ?)", row)
+                    case _ImageForgotten():
+                        connection.execute("DELETE FROM image WHERE id = ?", (what.image_id,))
             connection.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):  # the first failure is the one to tell
@@ -273,6 +310,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
+    connection.executescript(_ADDED)
 
 
 def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents]:

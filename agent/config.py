@@ -16,7 +16,9 @@ from agent import config_file
 from agent import config_values as values
 from agent.config_file import ConfigFile
 from agent.config_flags import parser
+from agent.config_storage import StorageSettings
 from agent.config_values import Address
+from agent.engine.registry_credentials import StaticCredentials
 from agent.protocol.signing import Credentials
 
 T = TypeVar("T")
@@ -53,7 +55,7 @@ def _text(value: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AgentConfig:
+class AgentConfig(StorageSettings):
     """What one agent was told. Durations are seconds, memory is MiB."""
 
     credentials: Credentials
@@ -325,11 +327,19 @@ def variables() -> frozenset[str]:
     """The names of all variables that mean something to the agent."""
     read = (setting.metadata.get("env") for setting in dataclasses.fields(AgentConfig))
     return frozenset({name for name in read if name} | {"ECS_DATADIR", config_file.VARIABLE})
+    _check_registry_credentials(config)
 
 
 def _file(flag: str | None, environment: Mapping[str, str]) -> ConfigFile:
     try:
         return config_file.read(flag or environment.get(config_file.VARIABLE), variables())
+def _check_registry_credentials(config: AgentConfig) -> None:
+    try:
+        StaticCredentials.parse(config.engine_auth_type, config.engine_auth_data)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None  # the cause may hold a password
+
+
     except config_file.ConfigFileError as error:
         raise ConfigError(str(error)) from error
 

@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from agent.config_file import NAMES
@@ -38,14 +38,16 @@ def listing(config: type) -> str:
 
 
 def _docstrings(config: type) -> dict[str, str]:
-    """The text below each field of the class, on one line."""
-    (body,) = (
+    """The text below each field of the class and of those that it extends, on one line."""
+    bodies = [
         node.body
-        for node in ast.parse(textwrap.dedent(inspect.getsource(config))).body
+        for each in config.__mro__
+        if dataclasses.is_dataclass(each)
+        for node in ast.parse(textwrap.dedent(inspect.getsource(each))).body
         if isinstance(node, ast.ClassDef)
-    )
+    ]
     found = {}
-    for setting, following in pairwise(body):
+    for setting, following in chain.from_iterable(pairwise(body) for body in bodies):
         match setting, following:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 found[name] = " ".join(text.replace("``", "").split())

@@ -6,8 +6,10 @@ that every field of a payload's dockerConfig reaches the engine, known to the SD
 """
 
 import asyncio
+import base64
+import contextlib
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,14 +17,16 @@ import msgspec
 import requests
 import structlog
 from docker import APIClient
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 from docker.transport import UnixHTTPAdapter
 from prometheus_client import CollectorRegistry
 
-from agent.engine.docker_calls import URGENT, TimeLimits
+from agent.engine.docker_calls import URGENT, TimeLimits, message_of
 from agent.engine.docker_containers import ContainerCalls
 from agent.engine.docker_storage import StorageCalls
 from agent.engine.errors import CannotPullContainerError, DockerTimeoutError, EngineUnavailableError
+from agent.engine.image_reference import parse_reference
+from agent.engine.pull_progress import PullListener
 from agent.engine.registry_credentials import RegistryCredentials
 from agent.protocol.clock import Clock
 
@@ -169,9 +173,14 @@ class Docker(ContainerCalls, StorageCalls):
             answers.append(await self._call(self._look, path.strip("/"), request))
         return answers[0], answers[1]
 
-    async def pull(self, reference: str, credentials: RegistryCredentials | None = None) -> None:
-        """Fetch an image from its registry. Raises ``CannotPullContainerError`` with the registry's words."""
-        await self._call(self._pull, "pull", partial(self._pull_now, reference, credentials))
+    async def pull(
+        self, reference: str, credentials: RegistryCredentials | None, listener: PullListener
+    ) -> None:
+        """Fetch an image from its registry; ``listener`` hears how it goes on.
+
+        Raises ``CannotPullContainerError`` with the registry's words.
+        """
+        await self._call(self._pull, "pull", partial(self._pull_now, reference, credentials, listener))
 
     def _exchange(
         self,
@@ -196,35 +205,47 @@ class Docker(ContainerCalls, StorageCalls):
             raise EngineUnavailableError(str(failure)) from failure
         return answer.status_code, answer.content
 
-    def _pull_now(self, reference: str, credentials: RegistryCredentials | None) -> None:
+    def _pull_now(
+        self, reference: str, credentials: RegistryCredentials | None, listener: PullListener
+    ) -> None:
         deadline = self._clock.monotonic() + self._limits.pull
+        listener.begun = True
+        with contextlib.closing(self._pull_lines(reference, credentials)) as lines:
+            for line in lines:
+                listener.hear(line)
+                if "error" in line:
+                    raise CannotPullContainerError(str(line["error"]))
+                if self._clock.monotonic() > deadline:
+                    raise DockerTimeoutError(
+                        f"Could not transition to pulled; timed out after waiting {self._limits.pull:g} s"
+                    )
+
+    def _pull_lines(
+        self, reference: str, credentials: RegistryCredentials | None
+    ) -> Generator[Mapping[str, Any], None, None]:
+        """What the engine tells while it pulls. On a connection of its own: closing that ends the pull."""
+        wanted, silence = parse_reference(reference), self._limits.pull_silence
+        # Without credentials of ours none are sent: those of whoever runs the agent are not the task's.
+        auth = {} if credentials is None else msgspec.structs.asdict(credentials)
+        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(msgspec.json.encode(auth)).decode()}
         client = self._connect()
         try:
-            client.timeout = int(self._limits.pull_silence)
-            repository, tag = _split_reference(reference)
-            # Without credentials of ours none are sent: those of whoever runs the agent are not the task's.
-            auth = {} if credentials is None else msgspec.structs.asdict(credentials)
-            progress = client.pull(repository, tag=tag, stream=True, decode=True, auth_config=auth)
-            for line in progress:
-                if "error" in line:
-                    raise CannotPullContainerError(line["error"])
-                if self._clock.monotonic() > deadline:
-                    raise DockerTimeoutError(f"pulling {reference} took longer than {self._limits.pull:g} s")
-        except APIError as error:
-            raise CannotPullContainerError(error.explanation or str(error)) from error
-        except requests.Timeout as error:
-            silence = self._limits.pull_silence
-            raise DockerTimeoutError(f"pulling {reference} showed no progress for {silence:g} s") from error
-        except (DockerException, requests.RequestException) as error:
+            url = f"{client.base_url}/v{client.api_version}/images/create"
+            parameters = {"fromImage": wanted.repository, "tag": wanted.wanted}
+            with client.request(
+                "POST", url, params=parameters, headers=headers, timeout=silence, stream=True
+            ) as answer:
+                if answer.status_code >= 400:
+                    raise CannotPullContainerError(message_of(answer.content))
+                for line in answer.iter_lines():
+                    yield msgspec.json.decode(line, type=dict[str, Any])
+        except (requests.Timeout, requests.ConnectionError) as error:
+            if not isinstance(error, requests.Timeout) and "timed out" not in str(error):
+                raise EngineUnavailableError(str(error)) from error
+            raise CannotPullContainerError(
+                f"pulling {reference} made no progress for {silence:g} s"
+            ) from error
+        except (DockerException, requests.RequestException, msgspec.DecodeError) as error:
             raise EngineUnavailableError(str(error)) from error
         finally:
             client.close()
-
-
-def _split_reference(reference: str) -> tuple[str, str]:
-    """Repository and tag (or digest); the engine pulls every tag of a repository when it is given none."""
-    name, at, digest = reference.partition("@")
-    if at:
-        return name, digest
-    head, colon, tag = reference.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (reference, "latest")

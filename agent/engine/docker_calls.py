@@ -28,6 +28,7 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     inspect: float = 30.0
     kill: float = 30.0
     remove: float = 300.0
+    remove_image: float = 180.0
     volume: float = 300.0
     list: float = 600.0
     ping: float = 5.0
@@ -83,7 +84,7 @@ class Calls(ABC):
         status, content = self._exchange(method, path, params, body, limit)
         if status < 400 or status in accept:
             return content
-        raise (errors or {}).get(status, error)(_message(content))
+        raise (errors or {}).get(status, error)(message_of(content))
 
     @abstractmethod
     def _exchange(
@@ -100,7 +101,8 @@ class Calls(ABC):
         """
 
 
-def _message(content: bytes) -> str:
+def message_of(content: bytes) -> str:
+    """What the engine says in the body of an answer that is an error."""
     try:
         return str(msgspec.json.decode(content)["message"])
     except (msgspec.DecodeError, KeyError, TypeError):

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from agent.engine.docker_calls import URGENT, Calls
 from agent.engine.errors import (
     CannotCreateVolumeError,
+    CannotInspectContainerError,
     CannotPullContainerError,
+    CannotRemoveImageError,
     CannotRemoveVolumeError,
     NoSuchImageError,
 )
@@ -15,7 +17,10 @@ from agent.engine.records import ImageInspection, image_from_engine
 
 
 class StorageCalls(Calls):
-    """Looking at images; making and removing volumes. Pulling is streamed, and so is ``docker.Docker``'s."""
+    """Looking at images, removing them, making and removing volumes.
+
+    Pulling is streamed, and so is ``docker.Docker``'s.
+    """
 
     async def inspect_image(self, reference: str) -> ImageInspection:
         """The image in the engine's own store. Raises ``NoSuchImageError``."""
@@ -28,6 +33,40 @@ class StorageCalls(Calls):
             errors={404: NoSuchImageError},
         )
         return image_from_engine(await self._call(self._look, "inspect_image", request), reference)
+
+    async def remove_image(self, name: str) -> None:
+        """Take a name from an image, and remove the image with its last one. One that is gone is no error.
+
+        Raises ``CannotRemoveImageError``, also for an image that a container uses.
+        """
+        request = partial(
+            self._request,
+            "DELETE",
+            f"/images/{name}",
+            limit=self._limits.remove_image,
+            error=CannotRemoveImageError,
+            accept=(404,),
+        )
+        await self._call(self._work, "remove_image", request)
+
+    async def images_of_containers(self) -> frozenset[str]:
+        """The ids of the images of all containers, whoever made them and whether or not they run."""
+        request = partial(
+            self._json,
+            "GET",
+            "/containers/json",
+            params={"all": "1"},
+            limit=self._limits.list,
+            error=CannotInspectContainerError,
+        )
+        return frozenset(entry["ImageID"] for entry in await self._call(self._look, "list", request))
+
+    async def disk_usage(self) -> Mapping[str, Any]:
+        """The engine's own account of the space that images, containers, volumes and build caches take."""
+        request = partial(
+            self._json, "GET", "/system/df", limit=self._limits.list, error=CannotInspectContainerError
+        )
+        return cast("Mapping[str, Any]", await self._call(self._work, "disk_usage", request))
 
     async def create_volume(self, body: Mapping[str, Any]) -> None:
         """Create a docker volume from a raw body; one of the same name and driver is left as it is."""

@@ -24,24 +24,23 @@ from agent.engine.adoption import adopt
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
-from agent.engine.creator import CreationSettings, Creator
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
+from agent.engine.image_ledger import ImageLedger
 from agent.engine.images import Images
-from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
+from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
+from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
-from agent.engine.runner import Runner
+from agent.engine.runner import Runner, RunnerSettings
 from agent.engine.sampler import Sampler
-from agent.engine.starter import Starter
 from agent.engine.states import Status
 from agent.engine.statistics import Running, Sample, Usage
-from agent.engine.stopper import Stopper
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
 from agent.protocol import acs, tcs
@@ -99,6 +98,7 @@ class TaskEngine:
             Starter(self._docker, resources, inspector, clock),
             Stopper(self._docker, inspector, clock),
             clock,
+            self._docker,
             apply=lambda record, event: self._book.apply(record, event),
             write=lambda record: self._book.write(record),
         )
@@ -126,7 +126,7 @@ class TaskEngine:
         self._credentials = RoleCredentials()
         self._intake = Intake(
             self._book,
-            HostLedger(capacity),
+            self._room,
             self._janitor,
             self._runner,
             self._credentials,
@@ -173,6 +173,7 @@ class TaskEngine:
     async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` that the Docker engine is needed for, again and again until the engine lets it
         succeed.
+            group.create_task(self._room.watch(), name="waiting tasks")
         """
         for attempt in itertools.count():
             try:
@@ -181,6 +182,7 @@ class TaskEngine:
             except EngineError as error:
                 pause = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
                 log.warning("docker_not_reachable", reason=error.reason, retry_in_s=pause)
+        await self._others.close()
                 await asyncio.sleep(pause)
 
     async def _connect(self) -> None:
@@ -259,6 +261,10 @@ class TaskEngine:
         record = self._book.get(message.task_arn or "")
         if record is None or message.role_credentials is None or record.state.known is Status.STOPPED:
             return False
+    def account(self) -> Account:
+        """The host's resources: what there is, who holds how much, and who waits for what."""
+        return self._room.account()
+
         self._credentials.keep(record.plan.arn, message.role_type or "", message.role_credentials)
         return True
 

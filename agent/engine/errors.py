@@ -83,6 +83,12 @@ class NoSuchImageError(EngineError):
     name = "CannotInspectImageError"
 
 
+class CannotRemoveImageError(EngineError):
+    """The image could not be removed; it may be in use."""
+
+    name = "CannotRemoveImageError"
+
+
 class CannotCreateVolumeError(EngineError):
     """A docker volume could not be created."""
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from agent.engine.image_reference import parse_reference
+
 DockerState = Literal["CREATED", "RUNNING", "STOPPED"]
 HealthStatus = Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
 
@@ -64,6 +66,8 @@ class ImageInspection(msgspec.Struct, frozen=True, gc=False):
     digest: str
 
 
+    names: tuple[str, ...] = ()
+    """Every name that the engine has for it: with tags, then with digests."""
 class DockerEvent(msgspec.Struct, frozen=True, gc=False):
     """Something that happened to a container; ``action`` is the engine's word (``die``, ``health_status:
     healthy``).
@@ -170,10 +174,10 @@ def image_from_engine(body: Mapping[str, Any], reference: str) -> ImageInspectio
     """Read the engine's answer to an image inspection; the digest is that of ``reference``'s own
     repository.
     """
-    repository = reference.partition("@")[0]
-    head, colon, tag = repository.rpartition(":")
-    if colon and "/" not in tag:
-        repository = head
+    wanted = parse_reference(reference)
     digests = [entry.partition("@") for entry in body.get("RepoDigests") or ()]
-    own = [digest for name, _, digest in digests if name == repository]
-    return ImageInspection(body["Id"], (own or [digest for _, _, digest in digests] or [""])[0])
+    own = [digest for name, _, digest in digests if name == wanted.repository]
+    # An image has a digest of a repository for each manifest that it came by; a name with one means that one.
+    digest = wanted.digest if wanted.digest in own else ""
+    names = (*(body.get("RepoTags") or ()), *(body.get("RepoDigests") or ()))
+    return ImageInspection(body["Id"], digest or (own or [each for _, _, each in digests] or [""])[0], names)

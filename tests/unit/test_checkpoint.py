@@ -1,6 +1,7 @@
 """The checkpoint: what was written is there after any end of the process."""
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ from agent.checkpoint import (
     StoredTask,
     open_checkpoint,
 )
+from agent.engine.image_ledger import PulledImage
 from agent.engine.states import ResourceStatus, Sent, Status, TaskPlan
 from tests.support.processes import REPOSITORY
 from tests.unit.engine.builders import ADMITTED, ARN, Machine, acs_container, acs_task, container, plan
@@ -113,6 +115,28 @@ async def test_a_forgotten_task_leaves_a_tombstone_that_fades(tmp_path: Path) ->
     assert checkpoint.load(forget_before=999.0) == Contents((), {ARN: 1000.0})
     assert checkpoint.load(forget_before=1001.0) == Contents((), {})
     await checkpoint.close()
+
+
+async def test_images_come_back_until_they_are_forgotten(tmp_path: Path) -> None:
+    image = PulledImage(image_id="sha256:1", names=("web",), ours=True, pulled_at=1.0, used_at=2.0)
+    checkpoint = Checkpoint(tmp_path / FILE_NAME)
+    await checkpoint.put_image(image)
+    await checkpoint.close()
+    assert (await reopened(tmp_path / FILE_NAME)).images == (image,)
+
+    checkpoint = Checkpoint(tmp_path / FILE_NAME)
+    await checkpoint.forget_image(image.image_id)
+    await checkpoint.close()
+    assert (await reopened(tmp_path / FILE_NAME)).images == ()
+
+
+async def test_a_file_from_before_images_were_kept_gets_room_for_them(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    await Checkpoint(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE image")
+
+    assert (await reopened(path)).images == ()
 
 
 async def test_a_second_agent_on_the_same_file_is_refused(tmp_path: Path) -> None:
