@@ -24,12 +24,14 @@ from agent.engine.adoption import adopt
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
+from agent.engine.creator import CreationSettings, Creator
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.image_ledger import ImageLedger
 from agent.engine.images import Images
+from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
@@ -37,10 +39,12 @@ from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
-from agent.engine.runner import Runner, RunnerSettings
+from agent.engine.runner import Runner
 from agent.engine.sampler import Sampler
+from agent.engine.starter import Starter
 from agent.engine.states import Status
 from agent.engine.statistics import Running, Sample, Usage
+from agent.engine.stopper import Stopper
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
 from agent.protocol import acs, tcs
@@ -90,6 +94,9 @@ class TaskEngine:
         resources = TaskResources(self._cgroups)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
+        resources = TaskResources(self._cgroups)
+        inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
+        making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
         self._runner = Runner(
             self._images,
             resources,
@@ -98,7 +105,6 @@ class TaskEngine:
             Starter(self._docker, resources, inspector, clock),
             Stopper(self._docker, inspector, clock),
             clock,
-            self._docker,
             apply=lambda record, event: self._book.apply(record, event),
             write=lambda record: self._book.write(record),
         )
