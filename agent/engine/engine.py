@@ -35,7 +35,6 @@ from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
-from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
@@ -90,10 +89,16 @@ class TaskEngine:
         )
         self._stream = EventStream(self._docker, clock, label)
         self._cgroups = TaskCgroups(config, owner)
-        self._images = Images(self._docker, config.image_pull_behavior)
-        resources = TaskResources(self._cgroups)
-        inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
-        making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
+        self._image_ledger = ImageLedger(
+            self._contents.images, clock, self._checkpoint.put_image, self._checkpoint.forget_image
+        )
+        self._images = Images(
+            self._docker,
+            config.image_pull_behavior,
+            StaticCredentials.parse(config.engine_auth_type, config.engine_auth_data),
+            self._image_ledger,
+            clock,
+        )
         resources = TaskResources(self._cgroups)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
@@ -132,7 +137,7 @@ class TaskEngine:
         self._credentials = RoleCredentials()
         self._intake = Intake(
             self._book,
-            self._room,
+            HostLedger(capacity),
             self._janitor,
             self._runner,
             self._credentials,
@@ -179,7 +184,6 @@ class TaskEngine:
     async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` that the Docker engine is needed for, again and again until the engine lets it
         succeed.
-            group.create_task(self._room.watch(), name="waiting tasks")
         """
         for attempt in itertools.count():
             try:
@@ -188,7 +192,6 @@ class TaskEngine:
             except EngineError as error:
                 pause = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
                 log.warning("docker_not_reachable", reason=error.reason, retry_in_s=pause)
-        await self._others.close()
                 await asyncio.sleep(pause)
 
     async def _connect(self) -> None:
@@ -267,10 +270,6 @@ class TaskEngine:
         record = self._book.get(message.task_arn or "")
         if record is None or message.role_credentials is None or record.state.known is Status.STOPPED:
             return False
-    def account(self) -> Account:
-        """The host's resources: what there is, who holds how much, and who waits for what."""
-        return self._room.account()
-
         self._credentials.keep(record.plan.arn, message.role_type or "", message.role_credentials)
         return True
 
