@@ -168,8 +168,8 @@ class Checkpoint:
             tasks.append(task)
         self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
         tombstones = self._connection.execute("SELECT arn, ended_at FROM tombstone ORDER BY ended_at")
-        rows = self._connection.execute("SELECT body FROM image").fetchall()
-        images = tuple(msgspec.json.decode(body, type=PulledImage) for (body,) in rows)
+        kept = self._connection.execute("SELECT body FROM image")
+        images = tuple(msgspec.json.decode(body, type=PulledImage) for (body,) in kept)
         return Contents(tuple(tasks), dict(tombstones.fetchall()), images)
 
     def put(self, task: StoredTask) -> "asyncio.Future[None]":

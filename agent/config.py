@@ -312,9 +312,17 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfi
         given=frozenset(chosen),
         **chosen,
     )
+    _check_registry_credentials(config)
     if not config.availability_zone:
         config = dataclasses.replace(config, availability_zone=f"{config.region}a")
     return config
+
+
+def _check_registry_credentials(config: AgentConfig) -> None:
+    try:
+        StaticCredentials.parse(config.engine_auth_type, config.engine_auth_data)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None  # the cause may hold a password
 
 
 def _listing() -> str:
@@ -327,19 +335,11 @@ def variables() -> frozenset[str]:
     """The names of all variables that mean something to the agent."""
     read = (setting.metadata.get("env") for setting in dataclasses.fields(AgentConfig))
     return frozenset({name for name in read if name} | {"ECS_DATADIR", config_file.VARIABLE})
-    _check_registry_credentials(config)
 
 
 def _file(flag: str | None, environment: Mapping[str, str]) -> ConfigFile:
     try:
         return config_file.read(flag or environment.get(config_file.VARIABLE), variables())
-def _check_registry_credentials(config: AgentConfig) -> None:
-    try:
-        StaticCredentials.parse(config.engine_auth_type, config.engine_auth_data)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None  # the cause may hold a password
-
-
     except config_file.ConfigFileError as error:
         raise ConfigError(str(error)) from error
 

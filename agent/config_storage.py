@@ -7,6 +7,7 @@ from typing import Any
 
 from agent import config_values as values
 
+
 def _setting(default: Any, env: str, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "flag": None})
 
