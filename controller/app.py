@@ -33,6 +33,7 @@ from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.roles.issuing import RoleCredentialsIssuer
 from controller.services.loop import ServiceLoop
 from controller.services.protection import ProtectionEnd
 from controller.services.retire import Retirement
@@ -93,7 +94,10 @@ async def _serve_state(
 
     metrics = ControllerMetrics(state)
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
-    gateway = Gateway(state, config, clock, authenticator.authenticate, metrics.agent_sessions)
+    issuer = RoleCredentialsIssuer(
+        state, keyring, clock, system_random, config.role_credentials_lifetime_s, aws=None
+    )
+    gateway = Gateway(state, config, clock, authenticator.authenticate, issuer, metrics.agent_sessions)
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
     retirement = Retirement(state, clock)

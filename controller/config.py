@@ -57,6 +57,9 @@ class ControllerConfig:
     signature_tolerance_s: float = 300.0
     """Seconds that a signer's clock may be off, as AWS allows."""
 
+    role_credentials_lifetime_s: float = 6 * 3600.0
+    """Seconds that credentials of a task's role hold; at half of them the agent gets new ones."""
+
     max_requests_in_flight: int = 1024
     """API requests handled at once; one more is told "Rate exceeded". Bounds what a burst can take."""
 

@@ -38,9 +38,16 @@ class AcsSession:
     """The conversation on one connection."""
 
     def __init__(
-        self, parts: AcsParts, instance: ContainerInstance, socket: AgentSocket, *, extended: bool
+        self,
+        parts: AcsParts,
+        instance: ContainerInstance,
+        socket: AgentSocket,
+        *,
+        extended: bool,
+        lost_credentials: bool = True,
     ) -> None:
-        """`extended`: the agent speaks our additional messages."""
+        """`extended`: the agent speaks our additional messages. `lost_credentials`: it asks for the
+        credentials of all its tasks, as one does that started anew."""
         self._parts = parts
         self._cluster = instance.cluster
         self._instance_id = instance.id
@@ -55,7 +62,9 @@ class AcsSession:
         self._believed = believed_present(
             parts.state.read().select(TASKS_ON_INSTANCE, self._key).values(), self._contact.acknowledged
         )
-        self._writer = AcsWriter(parts, instance, self._contact, socket, extended=extended)
+        self._writer = AcsWriter(
+            parts, instance, self._contact, socket, extended=extended, lost_credentials=lost_credentials
+        )
         self._synchronising = True
         loop = asyncio.get_running_loop()
         self._no_manifest = loop.call_later(MANIFEST_PATIENCE_S, self._give_up_synchronising)
@@ -137,6 +146,8 @@ class AcsSession:
                 self._acknowledged(message_id)
             case TaskInventoryMessage():
                 await self._inventory(message)
+            case acs.IAMRoleCredentialsAckRequest():
+                self._writer.credentials.acknowledged(message)
             case acs.TaskStopVerificationMessage():
                 await self._verify_stops(message)
             case GoodbyeMessage():

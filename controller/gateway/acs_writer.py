@@ -19,15 +19,23 @@ from agent.protocol.clock import Clock
 from agent.protocol.extensions import HelloMessage
 from controller.config import ControllerConfig
 from controller.gateway.contacts import Contacts
-from controller.gateway.delivery import TASKS_PER_PAYLOAD, Deliveries, wanted_status
+from controller.gateway.delivery import (
+    TASKS_PER_PAYLOAD,
+    Deliveries,
+    Delivery,
+    is_stop_decided,
+    wanted_status,
+)
 from controller.gateway.fullsync import manifest_tasks
 from controller.gateway.liveness import Contact, next_interval
 from controller.gateway.payload import Payloads
 from controller.gateway.reconciler import Reconciler
+from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import AgentSocket
 from controller.state.entities import (
     ContainerInstance,
     DesiredStatus,
+    Document,
     Task,
     TaskDefinition,
     task_definition_key,
@@ -40,6 +48,9 @@ log = structlog.get_logger(__name__)
 
 MAX_ANSWERS = 16
 """Answers that may wait for an agent to read; one that asks more without reading is cut off."""
+
+CREDENTIALS_PAUSE_S = 1.0
+"""Seconds at least between two looks at which credentials are due."""
 
 
 class MessageNumbers:
@@ -65,6 +76,7 @@ class AcsParts:
     payloads: Payloads
     numbers: MessageNumbers
     reconciler: Reconciler
+    credentials: CredentialsOfInstances
 
 
 class AcsWriter:
@@ -78,9 +90,10 @@ class AcsWriter:
         socket: AgentSocket,
         *,
         extended: bool,
+        lost_credentials: bool,
     ) -> None:
         """`extended`: the agent speaks our additional messages, and starts wait until it has told its
-        tasks."""
+        tasks. `lost_credentials`: it asks for the credentials of all its tasks."""
         self._parts = parts
         self._cluster = instance.cluster
         self._instance_id = instance.id
@@ -95,6 +108,10 @@ class AcsWriter:
         self._next_heartbeat = parts.clock.monotonic() + contact.interval_s
         self._announced_interval_s = 0.0
         self._heartbeats = 0
+        self.credentials = parts.credentials.of(instance.key)
+        self.credentials.reconnected(lost=lost_credentials)
+        self.credentials.wake = self._look_at_credentials
+        self._credentials_due = True
         self.deliveries = Deliveries(parts.config.resend_after_s)
         self.manifest_id: str | None = None
         """Message id of the manifest, once it is sent; one a connection."""
@@ -107,6 +124,10 @@ class AcsWriter:
     def release_starts(self) -> None:
         """Begin to send tasks to run, and the manifest after them."""
         self._starts_released = True
+        self.wake()
+
+    def _look_at_credentials(self) -> None:
+        self._credentials_due = True
         self.wake()
 
     def answer(self, message: msgspec.Struct) -> None:
@@ -129,6 +150,7 @@ class AcsWriter:
             await self._announce()
             while self._answers:
                 await self._send(self._answers.pop(0))
+            await self._send_credentials()
             if self._dirty:
                 self._dirty = False
                 await self._deliver()
@@ -164,8 +186,41 @@ class AcsWriter:
         if len(self._contact.acknowledged) > 2 * len(tasks) + TASKS_PER_PAYLOAD:
             self._contact.acknowledged.intersection_update([task.id for task in tasks])
         plan = self.deliveries.plan(tasks, self._parts.state.meta, starts=self._starts_released)
+        plan = Delivery(plan.stop, tuple(task for task in plan.start if self._has_credentials(task)))
         for batch in plan.batches():
             await self._send_payload(f"payload-{self._parts.numbers.next()}", batch)
+
+    async def _send_credentials(self) -> None:
+        """Send what the agent lacks of its tasks' credentials, or should renew. It must have told its tasks:
+        credentials of a task that it does not know are lost on it."""
+        due = self.credentials.next_due()
+        if due is not None and self._parts.clock.monotonic() >= due:
+            self._look_at_credentials()
+        if not (self._credentials_due and self._starts_released):
+            return
+        self._credentials_due = False
+        tasks = [task for task in self._tasks() if not is_stop_decided(task)]
+        self.credentials.forget_all_but({task.id for task in tasks})
+        held = [task for task in tasks if self._has_credentials(task) and self._is_with_agent(task)]
+        for message in list(self.credentials.messages(held, self._document)):
+            await self._send(message)
+
+    def _has_credentials(self, task: Task) -> bool:
+        document = self._document(task)
+        return document is None or self.credentials.ready(task, document)
+
+    def _is_with_agent(self, task: Task) -> bool:
+        return (
+            task.reported_status != "NONE"
+            or task.id in self._contact.acknowledged
+            or self.deliveries.was_told_to_run(task.id)
+        )
+
+    def _document(self, task: Task) -> Document | None:
+        """What the task's definition says."""
+        key = task_definition_key(task.family, task.revision)
+        definition = self._parts.state.read().get(TaskDefinition, key)
+        return None if definition is None else definition.document
 
     async def _resend(self) -> None:
         for message_id, batch in list(self.deliveries.due(self._parts.clock.monotonic(), self._still_needed)):
@@ -217,7 +272,10 @@ class AcsWriter:
         key = task_definition_key(task.family, task.revision)
         definition = self._parts.state.read().get(TaskDefinition, key)
         if definition is not None:
-            return self._parts.payloads.task(task, definition, status)
+            payload = self._parts.payloads.task(task, definition, status)
+            if status == "RUNNING":
+                payload = self.credentials.with_credentials(payload, task, definition.document)
+            return payload
         log.error("task_definition_missing", task=task.key, task_definition=key, desired_status=status)
         if status == "RUNNING":
             return None
@@ -256,8 +314,10 @@ class AcsWriter:
         return round(self._parts.clock.now() * 1000)
 
     def _next_deadline(self) -> float:
-        due = self.deliveries.next_due()
-        return self._next_heartbeat if due is None else min(due, self._next_heartbeat)
+        resend, renewal = self.deliveries.next_due(), self.credentials.next_due()
+        if renewal is not None:
+            renewal = max(renewal, self._parts.clock.monotonic() + CREDENTIALS_PAUSE_S)
+        return min(due for due in (resend, renewal, self._next_heartbeat) if due is not None)
 
     async def _wait_until(self, deadline: float) -> None:
         try:

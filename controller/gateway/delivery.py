@@ -141,6 +141,10 @@ class Deliveries:
         """Note that the agent is known to hold the task with this desired status."""
         self._delivered[task_id] = status
 
+    def was_told_to_run(self, task_id: str) -> bool:
+        """Whether the agent was sent, or is known to hold, the task as one to run."""
+        return self._delivered.get(task_id) == "RUNNING"
+
     def sent(self, message_id: str, batch: Iterable[tuple[Task, DesiredStatus]], now: float) -> None:
         """Note a payload that was just sent."""
         tasks = {task.id: status for task, status in batch}

@@ -21,6 +21,7 @@ from controller.gateway.contacts import SWEEP_INTERVAL_S, Contacts
 from controller.gateway.delivery import wanted_status
 from controller.gateway.payload import Payloads
 from controller.gateway.reconciler import Reconciler
+from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import GOING_AWAY, REFUSED, AgentSocket, new_websocket
 from controller.gateway.tcs_session import TcsParts, TcsSession
 from controller.gateway.upgrade import (
@@ -36,6 +37,7 @@ from controller.gateway.upgrade import (
     speaks_extensions,
     with_host,
 )
+from controller.roles.issuing import RoleCredentialsIssuer
 from controller.state.changes import Cause, Change
 from controller.state.entities import ContainerInstance, Task, instance_key
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
@@ -70,6 +72,7 @@ class Gateway:
         config: ControllerConfig,
         clock: Clock,
         authenticate: Authenticate,
+        role_credentials: RoleCredentialsIssuer,
         sessions_gauge: SessionGauge | None = None,
     ) -> None:
         self._state = state
@@ -85,6 +88,7 @@ class Gateway:
             payloads=Payloads(state.names),
             numbers=MessageNumbers(state.meta.epoch),
             reconciler=Reconciler(state),
+            credentials=CredentialsOfInstances(state, role_credentials, clock),
         )
         self._tcs_parts = TcsParts(
             state=state, clock=clock, contacts=self.contacts, utilisation=self.utilisation
@@ -124,6 +128,7 @@ class Gateway:
             self._spawn(session.close(GOING_AWAY, "the controller shuts down"))
         if self._background:
             await asyncio.wait(set(self._background))
+        await self._acs_parts.credentials.close()
 
     async def acs(self, request: web.Request) -> web.StreamResponse:
         """Handle `GET /acs/ws`."""
@@ -141,7 +146,13 @@ class Gateway:
         if not self._is_registered(instance):
             await socket.close(REFUSED, DEREGISTERED)
             return websocket
-        session = AcsSession(self._acs_parts, instance, socket, extended=speaks_extensions(request.query))
+        session = AcsSession(
+            self._acs_parts,
+            instance,
+            socket,
+            extended=speaks_extensions(request.query),
+            lost_credentials=request.query.get("sendCredentials") == "true",
+        )
         older = self._acs.get(instance.key)
         if older is not None:
             self._spawn(older[0].close(REFUSED, "a newer connection of this container instance took over"))
@@ -277,6 +288,7 @@ class Gateway:
         current = self._acs.get(instance.key)
         telemetry = self._tcs.get(instance.key)
         self.contacts.forget(instance.cluster, instance.id)
+        await self._acs_parts.credentials.forget(instance.key)
         if telemetry is not None:
             await telemetry.close(REFUSED, DEREGISTERED)
         if current is not None:

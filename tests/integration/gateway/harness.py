@@ -27,6 +27,7 @@ from controller.api.authentication import Authenticator
 from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.keyring import Keyring
+from controller.roles.issuing import RoleCredentialsIssuer
 from controller.state.changes import Cause
 from controller.state.entities import Entity
 from controller.state.kernel import State
@@ -119,7 +120,10 @@ async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
         tx.put(instance())
         tx.put(definition())
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
-    gateway = Gateway(state, config, clock, authenticator.authenticate)
+    issuer = RoleCredentialsIssuer(
+        state, keyring, clock, source, config.role_credentials_lifetime_s, aws=None
+    )
+    gateway = Gateway(state, config, clock, authenticator.authenticate, issuer)
     app = web.Application()
     app.add_routes([web.get(path, handler) for path, handler in gateway.routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.protocol.clock import Clock
+from controller.keyring import Keyring
+from controller.roles.issuing import AssumeRole, RoleCredentialsIssuer
 from controller.state.changes import Cause
 from controller.state.entities import Entity
 from controller.state.kernel import State
@@ -42,3 +45,8 @@ async def put(state: State, *entities: Entity) -> None:
         for entity in entities:
             tx.put(entity)
     await state.flushed(tx.touched)
+
+
+def issuer(state: State, clock: Clock, aws: AssumeRole | None = None) -> RoleCredentialsIssuer:
+    """Issues credentials that hold for an hour."""
+    return RoleCredentialsIssuer(state, Keyring(b"k" * 32), clock, random.Random(1), 3600.0, aws)

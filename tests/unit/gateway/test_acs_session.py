@@ -19,13 +19,14 @@ from controller.gateway.acs_writer import MAX_ANSWERS, AcsParts, MessageNumbers
 from controller.gateway.contacts import Contacts
 from controller.gateway.payload import Payloads
 from controller.gateway.reconciler import GONE_REASON, Reconciler
+from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import AgentSocket
 from controller.state.changes import Cause
 from controller.state.entities import InstanceConnection, QuarantinedTask, Task
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import put
+from tests.unit.gateway.conftest import issuer, put
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import INSTANCE_ID, arn, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -44,6 +45,7 @@ def parts(state: State, fake_clock: FakeClock, tmp_path: Path) -> AcsParts:
         payloads=Payloads(state.names),
         numbers=MessageNumbers(state.meta.epoch),
         reconciler=Reconciler(state),
+        credentials=CredentialsOfInstances(state, issuer(state, fake_clock), fake_clock),
     )
 
 
