@@ -231,6 +231,21 @@ class AgentConfig(StorageSettings):
     )
     """How long the containers of a stopped task stay, for logs and inspection."""
 
+    host_wait_s: float = field(
+        default=60.0, metadata=_read("HOMEPORT_HOST_WAIT", values.duration_s(at_least=0))
+    )
+    """How long a task waits for host ports and memory that others than this agent's tasks hold, before it is
+    stopped with the reason.
+    """
+
+    count_memory_in_use: bool = field(
+        default=True, metadata=_read("HOMEPORT_COUNT_MEMORY_IN_USE", values.boolean)
+    )
+    """Let no task in for which the machine has no memory available, whoever uses it.
+
+    Off: only what tasks reserve counts, as with amazon-ecs-agent.
+    """
+
     task_cpu_mem_limit: bool | None = field(
         default=None, metadata=_read("ECS_ENABLE_TASK_CPU_MEM_LIMIT", values.boolean)
     )

@@ -1,15 +1,54 @@
-"""Who may use the host's CPU, memory, ports and GPUs: one queue, first come, first served.
+"""Who may use the host's CPU, memory, ports and GPUs: one queue, first come, first served. Pure.
 
 The head of the queue blocks those behind it on purpose, or a large task would wait for ever behind small
-ones. What a task holds is given back when its containers have really stopped.
+ones. What a task holds is given back when its containers have really stopped. What others than this agent's
+tasks hold counts as taken; but a task that waits for a port of theirs stands aside, since what those behind
+it need is nothing to them.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from agent.protocol.resources import Resources
+
+Port = tuple[int, str]
+"""A host port and its protocol, ``tcp`` or ``udp``."""
+
+HAS_TO_WAIT_ITS_TURN = "waits for its turn behind tasks that came before it"
+
+
+class Occupant(msgspec.Struct, frozen=True, gc=False):
+    """Somebody else who has a host port."""
+
+    everywhere: bool
+    """On all of the host's addresses. On one of them alone it is no obstacle to a container in the host's
+    own network, which may want another.
+    """
+    name: str = ""
+    """In words for people; empty if nobody has found out."""
+
+
+class Others(msgspec.Struct, frozen=True):
+    """What processes and containers that are not this agent's leave of the host at the moment."""
+
+    ports: Mapping[Port, Occupant] = {}
+    """Every port that somebody listens on, this agent's tasks among them."""
+    memory_mib: int | None = None
+    """What could be used without swapping anything out; None: nobody knows, so that it does not count."""
+
+
+NOBODY_ELSE = Others()
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What a task asks for."""
+
+    task_arn: str
+    demand: Resources
+    host_network: bool = False
+    """A container of it lives in the host's own network."""
 
 
 class Delay(msgspec.Struct, frozen=True, gc=False):
@@ -17,6 +56,13 @@ class Delay(msgspec.Struct, frozen=True, gc=False):
 
     task_arn: str
     reason: str
+    of_others: Port | bool = False
+    """What is lacking is held by others: which port, or True for memory."""
+
+
+class _Lack(msgspec.Struct, frozen=True, gc=False):
+    what: str
+    of_others: Port | bool = False
 
 
 class HostLedger:
@@ -26,81 +72,129 @@ class HostLedger:
         """``capacity`` is what tasks may have, but for its ports: those are the ones that no task may
         have.
         """
-        self._capacity = capacity
+        self.capacity = capacity
         self._held: dict[str, Resources] = {}
-        self._queue: deque[tuple[str, Resources]] = deque()
+        self._queue: deque[Request] = deque()
 
     def impossible(self, demand: Resources) -> str:
         """Why this host can never hold ``demand``; empty if it can."""
-        for what, wanted, there in self._amounts(demand, self._capacity):
+        for what, wanted, there in _amounts(demand, self.capacity):
             if wanted > there:
                 return f"needs {wanted} {what}, the instance has {there}"
-        taken = (demand.ports_tcp & self._capacity.ports_tcp) | (demand.ports_udp & self._capacity.ports_udp)
-        return f"host port {min(taken)} is reserved on the instance" if taken else ""
+        missing = demand.gpu_ids - self.capacity.gpu_ids
+        if missing and self.capacity.gpu_ids:
+            return f"GPU {min(missing)} is not on the instance"
+        for number, protocol in _ports(demand):
+            if (number, protocol) in _ports(self.capacity):
+                return f"host port {number} is reserved on the instance"
+        return ""
 
     def hold(self, task_arn: str, demand: Resources) -> None:
         """Note what a task uses already, whether it fits or not."""
         self._held[task_arn] = demand
 
-    def ask(self, task_arn: str, demand: Resources) -> None:
+    def held(self) -> Mapping[str, Resources]:
+        """What each task holds, by ARN."""
+        return dict(self._held)
+
+    def ask(self, request: Request) -> None:
         """Put a task at the end of the queue."""
-        self._queue.append((task_arn, demand))
+        self._queue.append(request)
+
+    def waiting(self) -> tuple[Request, ...]:
+        """The queue, its head first."""
+        return tuple(self._queue)
 
     def release(self, task_arn: str) -> None:
         """The task has ended, or waits no longer."""
         self._held.pop(task_arn, None)
-        if any(waiting == task_arn for waiting, _ in self._queue):
-            self._queue = deque(entry for entry in self._queue if entry[0] != task_arn)
+        if any(request.task_arn == task_arn for request in self._queue):
+            self._queue = deque(request for request in self._queue if request.task_arn != task_arn)
 
-    def admit(self) -> tuple[str, ...]:
-        """Take from the head of the queue whatever fits; the tasks taken hold their share from now on."""
+    def admit(self, others: Others = NOBODY_ELSE) -> tuple[str, ...]:
+        """Take from the queue whatever fits, until one that does not; the tasks taken hold their share from
+        now on.
+        """
         admitted = []
-        while self._queue and not self._lacking(self._queue[0][1]):
-            task_arn, demand = self._queue.popleft()
-            self._held[task_arn] = demand
-            admitted.append(task_arn)
+        aside: deque[Request] = deque()
+        while self._queue:
+            request = self._queue[0]
+            lack = self._lack(request, others)
+            if lack is not None and not _stands_aside(lack):
+                break
+            self._queue.popleft()
+            if lack is None:
+                self._held[request.task_arn] = request.demand
+                admitted.append(request.task_arn)
+            else:
+                aside.append(request)
+        self._queue.extendleft(reversed(aside))
         return tuple(admitted)
 
-    def delays(self) -> Iterator[Delay]:
+    def delays(self, others: Others = NOBODY_ELSE) -> Iterator[Delay]:
         """Every task that waits, and why."""
-        for position, (task_arn, demand) in enumerate(self._queue):
-            if position == 0:
-                yield Delay(task_arn, f"waits for {self._lacking(demand)}")
+        blocked = False
+        for request in self._queue:
+            lack = None if blocked else self._lack(request, others)
+            if lack is None:
+                yield Delay(request.task_arn, HAS_TO_WAIT_ITS_TURN)
             else:
-                yield Delay(task_arn, f"waits behind task {self._queue[0][0]}")
+                blocked = not _stands_aside(lack)
+                yield Delay(request.task_arn, f"waits for {lack.what}", lack.of_others)
 
-    def _lacking(self, demand: Resources) -> str:
-        """What is not free for ``demand`` now; empty if everything is."""
-        free = self._free()
-        for what, wanted, left in self._amounts(demand, free):
+    def _lack(self, request: Request, others: Others) -> _Lack | None:
+        """What is not free for a task now; None if everything is."""
+        demand = request.demand
+        for what, wanted, left in _amounts(demand, self._free()):
             if wanted > left:
-                return f"{wanted} {what} ({max(left, 0)} free)"
-        for protocol, wanted_ports, used in (
-            ("tcp", demand.ports_tcp, self._used_ports("tcp")),
-            ("udp", demand.ports_udp, self._used_ports("udp")),
-        ):
-            if wanted_ports & used:
-                return f"host port {min(wanted_ports & used)}/{protocol}"
-        return ""
+                return _Lack(f"{wanted} {what} ({max(left, 0)} free)")
+        for task_arn, held in self._held.items():
+            if gpus := demand.gpu_ids & held.gpu_ids:
+                return _Lack(f"GPU {min(gpus)}, held by task {task_arn}")
+            if ports := _ports(demand) & _ports(held):
+                number, protocol = min(ports)
+                return _Lack(f"host port {number}/{protocol}, held by task {task_arn}")
+        return _lack_of_others(request, others)
 
     def _free(self) -> Resources:
         held = self._held.values()
         return Resources(
-            cpu=self._capacity.cpu - sum(each.cpu for each in held),
-            memory=self._capacity.memory - sum(each.memory for each in held),
+            cpu=self.capacity.cpu - sum(each.cpu for each in held),
+            memory=self.capacity.memory - sum(each.memory for each in held),
             ports_tcp=frozenset(),
             ports_udp=frozenset(),
-            gpus=self._capacity.gpus - sum(each.gpus for each in held),
+            gpus=self.capacity.gpus - sum(each.gpus for each in held),
         )
 
-    def _used_ports(self, protocol: str) -> frozenset[int]:
-        held = (e.ports_tcp if protocol == "tcp" else e.ports_udp for e in self._held.values())
-        return frozenset().union(*held)
 
-    @staticmethod
-    def _amounts(demand: Resources, there: Resources) -> tuple[tuple[str, int, int], ...]:
-        return (
-            ("CPU units", demand.cpu, there.cpu),
-            ("MiB of memory", demand.memory, there.memory),
-            ("GPUs", demand.gpus, there.gpus),
+def _lack_of_others(request: Request, others: Others) -> _Lack | None:
+    for port in sorted(_ports(request.demand)):
+        occupant = others.ports.get(port)
+        if occupant is not None and (occupant.everywhere or not request.host_network):
+            by = occupant.name or "something that is not of this agent"
+            return _Lack(f"host port {port[0]}/{port[1]}, held by {by}", port)
+    wanted = request.demand.memory
+    if others.memory_mib is not None and wanted > others.memory_mib:
+        return _Lack(f"{wanted} MiB of memory, which are not reserved but in use on the host", True)
+    return None
+
+
+def _stands_aside(lack: _Lack) -> bool:
+    return isinstance(lack.of_others, tuple)
+
+
+def _amounts(demand: Resources, there: Resources) -> tuple[tuple[str, int, int], ...]:
+    return (
+        ("CPU units", demand.cpu, there.cpu),
+        ("MiB of memory", demand.memory, there.memory),
+        ("GPUs", demand.gpus, there.gpus),
+    )
+
+
+def _ports(resources: Resources) -> frozenset[Port]:
+    return frozenset(
+        (
+            *((number, "tcp") for number in resources.ports_tcp),
+            *((number, "udp") for number in resources.ports_udp),
         )
+    )

@@ -106,7 +106,8 @@ def demand(task: acs.Task) -> Resources:
     """
     containers = tuple(_container_demand(task, container) for container in task.containers)
     cpu = round(task.cpu * CPU_UNITS_PER_CPU) if task.cpu else None
-    return task_resources(cpu, task.memory, containers)
+    gpus = frozenset(a.name or "" for a in task.associations if a.type == "gpu" and a.containers)
+    return msgspec.structs.replace(task_resources(cpu, task.memory, containers), gpu_ids=gpus)
 
 
 def _container_demand(task: acs.Task, container: acs.Container) -> ContainerDemand:

@@ -35,6 +35,7 @@ from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
+from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
@@ -46,6 +47,7 @@ from agent.engine.statistics import Running, Sample, Usage
 from agent.engine.stopper import Stopper
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
+from agent.engine.waiting import Account, WaitingRoom
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
 from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
@@ -135,9 +137,15 @@ class TaskEngine:
             self._contents.tombstones,
         )
         self._credentials = RoleCredentials()
+        self._others = HostWatch(
+            self._docker,
+            engine_is_here=config.docker_host.startswith("unix://"),
+            count_memory=config.count_memory_in_use,
+        )
+        self._room = WaitingRoom(HostLedger(capacity), self._others, self._book, clock, config.host_wait_s)
         self._intake = Intake(
             self._book,
-            HostLedger(capacity),
+            self._room,
             self._janitor,
             self._runner,
             self._credentials,
@@ -170,6 +178,7 @@ class TaskEngine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._observer.follow(), name="engine events")
             group.create_task(self._sampler.run(), name="container statistics")
+            group.create_task(self._room.watch(), name="waiting tasks")
             group.create_task(self._keep_house(), name="engine housekeeping")
 
     async def stop(self) -> None:
@@ -178,6 +187,7 @@ class TaskEngine:
         await self._runner.close()
         await self._images.close()
         await self._cgroups.close()
+        await self._others.close()
         await self._checkpoint.close()
         await self._docker.close()
 
@@ -255,6 +265,10 @@ class TaskEngine:
     def records(self) -> tuple[TaskRecord, ...]:
         """Every task with its definition and state, for the introspection endpoint."""
         return tuple(self._book)
+
+    def account(self) -> Account:
+        """The host's resources: what there is, who holds how much, and who waits for what."""
+        return self._room.account()
 
     async def healthy(self) -> bool:
         """Whether the Docker engine answers within five seconds."""

@@ -4,18 +4,22 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
+from msgspec.structs import replace
 
-from agent.engine.admission import HostLedger
+from agent.engine.admission import Request
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import RejectedTask
+from agent.engine.container_body import uses_host_network
 from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
 from agent.engine.janitor import Janitor
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner
-from agent.engine.states import AdmissionDelayed, Admitted, Resumed, Status, StopRequested, TaskPlan
+from agent.engine.states import Admitted, Resumed, Status, StopRequested, TaskPlan
 from agent.engine.transitions import initial_state
+from agent.engine.waiting import WaitingRoom
 from agent.protocol import acs
 from agent.protocol.clock import Clock
+from agent.protocol.resources import Resources
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +32,7 @@ class Intake:
     def __init__(
         self,
         book: TaskBook,
-        ledger: HostLedger,
+        room: WaitingRoom,
         janitor: Janitor,
         runner: Runner,
         credentials: RoleCredentials,
@@ -38,13 +42,14 @@ class Intake:
     ) -> None:
         """``stop_timeout_s`` holds for containers that state none; ``token`` makes names unique."""
         self._book = book
-        self._ledger = ledger
+        self._room = room
         self._janitor = janitor
         self._runner = runner
         self._credentials = credentials
         self._clock = clock
         self._stop_timeout_s = stop_timeout_s
         self._token = token
+        self._last_arrival = 0
 
     async def accept(self, tasks: Sequence[acs.Task]) -> tuple[RejectedTask, ...]:
         """Take over desired state, stops first; durable when it returns. Known ARNs only move forward.
@@ -60,7 +65,7 @@ class Intake:
                 rejected.append(refused)
             if future is not None:
                 written.add(future)
-        self.admit()
+        self._room.admit()
         await on_disk(written)
         return tuple(rejected)
 
@@ -73,30 +78,20 @@ class Intake:
         """Go on with every task: those that had begun keep their share of the host, the others queue for
         it.
         """
-        for record in self._book:
+        for record in sorted(self._book, key=lambda record: record.state.arrival):
+            self._last_arrival = record.state.arrival
             self._janitor.mind(record)
             if record.state.known is Status.STOPPED:
                 continue
             if any(c.known is not Status.NONE for c in record.state.containers):
-                self._ledger.hold(record.plan.arn, demand(record.definition))
+                self._room.hold(record.plan.arn, demand(record.definition))
                 self._book.apply(record, Admitted(at=self._clock.now()))
                 self._book.apply(record, Resumed(at=self._clock.now()))
             elif record.state.desired is Status.STOPPED:
                 self._book.apply(record, Resumed(at=self._clock.now()))
             else:
-                self._ledger.ask(record.plan.arn, demand(record.definition))
-        self.admit()
-
-    def admit(self) -> None:
-        """Let in whatever fits now, and tell the others what they wait for."""
-        for arn in self._ledger.admit():
-            record = self._book.get(arn)
-            if record is not None:
-                self._book.apply(record, Admitted(at=self._clock.now()))
-        for delay in self._ledger.delays():
-            record = self._book.get(delay.task_arn)
-            if record is not None and record.state.waits_for != delay.reason:
-                self._book.apply(record, AdmissionDelayed(at=self._clock.now(), reason=delay.reason))
+                self._room.ask(_request(record, demand(record.definition)))
+        self._room.admit()
 
     def ended(self, record: TaskRecord) -> None:
         """A task has stopped: what it held is given back once the engine has really let go of it."""
@@ -106,8 +101,7 @@ class Intake:
 
     async def _release(self, record: TaskRecord) -> None:
         await self._runner.until_gone(record)
-        self._ledger.release(record.plan.arn)
-        self.admit()
+        self._room.release(record.plan.arn)
 
     def _take(self, task: acs.Task) -> "tuple[RejectedTask | None, asyncio.Future[None] | None]":
         arn, now = task.arn or "", self._clock.now()
@@ -125,14 +119,16 @@ class Intake:
             reason = f"UnrecogniedTaskError: Error loading task - {error}"
             log.warning("task_rejected", task=arn, reason=reason)
             return RejectedTask(arn, reason), self._add_ended(task, reason) if arn else None
-        record = TaskRecord(stripped(task), plan, initial_state(plan))
+        self._last_arrival += 1
+        state = replace(initial_state(plan), arrival=self._last_arrival)
+        record = TaskRecord(stripped(task), plan, state)
         self._book.add(record)
         self._credentials.keep_of_payload(task)
-        impossible = self._ledger.impossible(wanted)
+        impossible = self._room.impossible(wanted)
         reason = refusal(task) or (f"ResourceInitializationError: {impossible}" if impossible else "")
         if stop or reason:
             return None, self._book.apply(record, StopRequested(at=now, reason=reason))
-        self._ledger.ask(arn, wanted)
+        self._room.ask(_request(record, wanted))
         return None, self._book.write(record)
 
     def _add_ended(self, task: acs.Task, reason: str) -> "asyncio.Future[None]":
@@ -141,6 +137,12 @@ class Intake:
         record = TaskRecord(stripped(task), plan, initial_state(plan))
         self._book.add(record)
         return self._book.apply(record, StopRequested(at=self._clock.now(), reason=reason))
+
+
+def _request(record: TaskRecord, wanted: Resources) -> Request:
+    task = record.definition
+    host_network = any(uses_host_network(task, container) for container in task.containers)
+    return Request(record.plan.arn, wanted, host_network)
 
 
 async def on_disk(written: "set[asyncio.Future[None]]") -> None:

@@ -26,12 +26,12 @@ def unsent_change(plan: TaskPlan, state: TaskState) -> TaskChange | None:
     A task that ran and stopped between two reports is first reported RUNNING, or the controller would take
     it for one that failed to start. Containers' news ride along; alone they are reported when a container
     has ended, when the task runs already, or when the task is waiting for its own containers and nothing is
-    being done.
+    being done. What a task waits for is told anew whenever it changes.
     """
     due = _due(state)
     if due is Sent.RUNNING and state.known is Status.STOPPED:
         return _change(plan, state, Sent.RUNNING, as_when_running=True)
-    if due > state.sent or _containers_alone_matter(state):
+    if due > state.sent or _waits_for_something_else(state) or _containers_alone_matter(state):
         return _change(plan, state, max(due, state.sent, Sent.PENDING))
     return None
 
@@ -43,6 +43,12 @@ def _due(state: TaskState) -> Sent:
     if state.known is Status.RUNNING:
         return Sent.RUNNING
     return Sent.PENDING if state.waits_for else Sent.NONE
+
+
+def _waits_for_something_else(state: TaskState) -> bool:
+    """Than the controller was told, or for nothing any more."""
+    ahead = state.known < Status.RUNNING and state.desired is not Status.STOPPED
+    return ahead and state.waits_for != state.told_to_wait_for
 
 
 def _containers_alone_matter(state: TaskState) -> bool:
@@ -106,7 +112,13 @@ def acknowledged(plan: TaskPlan, state: TaskState, change: TaskChange) -> TaskSt
         replace(container, sent=max(container.sent, reports.get(planned.name, Sent.NONE)))
         for planned, container in zip(plan.containers, state.containers, strict=True)
     )
-    return replace(state, sent=max(state.sent, Sent[change.status]), containers=containers)
+    told = change.reason if change.status == "PENDING" else state.told_to_wait_for
+    return replace(
+        state,
+        sent=max(state.sent, Sent[change.status]),
+        told_to_wait_for=told,
+        containers=containers,
+    )
 
 
 class TaskStore(Protocol):

@@ -57,6 +57,8 @@ class ContainerListing(msgspec.Struct, frozen=True, gc=False):
     name: str
     state: DockerState
     labels: Mapping[str, str]
+    host_ports: tuple[tuple[int, str], ...] = ()
+    """Host port and protocol of each that it publishes at the moment."""
 
 
 class ImageInspection(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +155,9 @@ def listing_from_engine(body: Mapping[str, Any]) -> ContainerListing:
     names = body.get("Names") or [""]
     status = body.get("State") or ""
     state: DockerState = "CREATED" if status == "created" else _state(status, started=True, error="")
-    return ContainerListing(body["Id"], names[0].lstrip("/"), state, body.get("Labels") or {})
+    published = {(p["PublicPort"], p["Type"]) for p in body.get("Ports") or () if p.get("PublicPort")}
+    labels = body.get("Labels") or {}
+    return ContainerListing(body["Id"], names[0].lstrip("/"), state, labels, tuple(sorted(published)))
 
 
 def event_from_engine(body: Mapping[str, Any]) -> DockerEvent:

@@ -96,6 +96,8 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired: Status = Status.RUNNING
     known: Status = Status.NONE
     sent: Sent = Sent.NONE
+    arrival: int = 0
+    """Grows from task to task in the order in which they came, which is that of waiting."""
     admitted: bool = False
     """It holds its share of the host. Not kept on disk: worked out anew from the containers after a
     restart.
@@ -104,6 +106,8 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Not kept on disk: what was prepared is in the memory of one life of the agent only."""
     waits_for: str = ""
     """Why it is not admitted yet, in words for people."""
+    told_to_wait_for: str = ""
+    """The same as the controller was told last."""
     reason: str = ""
     """Why it stopped, if that was not the controller's wish."""
     containers: tuple[ContainerState, ...] = ()

@@ -32,6 +32,8 @@ class Resources(msgspec.Struct, frozen=True, gc=False):
     ports_tcp: frozenset[int]
     ports_udp: frozenset[int]
     gpus: int
+    gpu_ids: frozenset[str] = frozenset()
+    """Which GPUs, where that is settled already."""
 
 
 def task_resources(

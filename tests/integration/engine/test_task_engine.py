@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import urllib.request
 from pathlib import Path
 
@@ -128,32 +127,6 @@ async def test_a_fixed_port_is_bound_and_reported(harness: Harness) -> None:
 
     assert running.containers[0].network_bindings[0].host_port == port
     assert "hello" in await _get(port)
-
-
-async def test_a_host_port_of_somebody_else_stops_the_task_with_a_reason(harness: Harness) -> None:
-    with socket.socket() as taken:
-        taken.bind(("0.0.0.0", 0))
-        taken.listen()
-        mapping = acs.PortMapping(container_port=80, host_port=taken.getsockname()[1])
-        task = harness.task(harness.container(port_mappings=(mapping,)))
-        await harness.engine.accept((task,))
-        stopped = await harness.reported(task, "STOPPED")
-
-    assert stopped.reason.startswith("CannotStartContainerError: ")
-    assert "address already in use" in stopped.reason
-    assert harness.statuses(task) == ["STOPPED"]
-
-
-async def test_the_second_task_on_a_host_port_waits_until_the_first_has_stopped(harness: Harness) -> None:
-    mapping = acs.PortMapping(container_port=80, host_port=free_port())
-    first = await harness.run(harness.container(port_mappings=(mapping,)))
-    second = harness.task(harness.container(port_mappings=(mapping,)))
-    await harness.engine.accept((second,))
-    waiting = await harness.reported(second, "PENDING")
-    assert waiting.reason == f"waits for host port {mapping.host_port}/tcp"
-
-    await harness.engine.stop_tasks([first.arn or ""])
-    await harness.reported(second, "RUNNING")
 
 
 async def test_a_host_network_container_reports_its_own_ports(harness: Harness) -> None:

@@ -31,7 +31,7 @@ def test_a_running_task_is_told_once() -> None:
     assert unsent_change(machine.plan, machine.state) is None
 
 
-def test_a_task_that_waits_for_the_host_is_told_as_pending_with_the_reason_once() -> None:
+def test_a_task_that_waits_for_the_host_is_told_as_pending_with_each_reason_once() -> None:
     machine = Machine(plan())
     machine.happen(AdmissionDelayed(at=1.0, reason="waits for 512 CPU units"))
     change = unsent_change(machine.plan, machine.state)
@@ -39,7 +39,33 @@ def test_a_task_that_waits_for_the_host_is_told_as_pending_with_the_reason_once(
     assert (change.status, change.reason) == ("PENDING", "waits for 512 CPU units")
 
     acknowledge(machine)
+    assert unsent_change(machine.plan, machine.state) is None
     machine.happen(AdmissionDelayed(at=2.0, reason="waits for 256 CPU units"))
+    change = unsent_change(machine.plan, machine.state)
+    assert change is not None
+    assert (change.status, change.reason) == ("PENDING", "waits for 256 CPU units")
+
+
+def test_a_task_that_waits_no_longer_is_told_so_before_it_runs() -> None:
+    machine = Machine(plan())
+    machine.happen(AdmissionDelayed(at=1.0, reason="waits for 512 CPU units"))
+    acknowledge(machine)
+    machine.happen(Admitted(at=2.0))
+
+    change = unsent_change(machine.plan, machine.state)
+    assert change is not None
+    assert (change.status, change.reason) == ("PENDING", "")
+    acknowledge(machine)
+    assert unsent_change(machine.plan, machine.state) is None
+
+
+def test_a_task_that_gives_up_waiting_is_told_as_stopped_alone() -> None:
+    machine = Machine(plan())
+    machine.happen(AdmissionDelayed(at=1.0, reason="waits for 512 CPU units"))
+    acknowledge(machine)
+    machine.happen(StopRequested(at=2.0))
+
+    assert acknowledge(machine) == "STOPPED"
     assert unsent_change(machine.plan, machine.state) is None
 
 

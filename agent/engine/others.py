@@ -1,0 +1,157 @@
+"""What others than this agent's tasks hold of the host: read from the kernel, and put into words.
+
+A look reads a few small files. Finding out who has a port may walk through every process of the machine; it
+is done only for a port that a task waits for.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Set
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from agent.engine.admission import NOBODY_ELSE, Occupant, Others, Port
+from agent.engine.docker import Docker
+from agent.engine.errors import EngineError
+from agent.engine.lanes import Lane
+
+log = structlog.get_logger(__name__)
+
+_TABLES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
+_LISTENING = "0A"
+_KIB_IN_MIB = 1024
+
+
+class ListeningSocket(msgspec.Struct, frozen=True, gc=False):
+    """A socket that keeps others from its port."""
+
+    port: Port
+    everywhere: bool
+    """It is bound to all addresses."""
+    inode: str
+    """The kernel's number of the socket, by which its process is found."""
+
+
+class HostWatch:
+    """Looks at the host that the Docker engine and this agent are on."""
+
+    def __init__(
+        self, docker: Docker, *, engine_is_here: bool, count_memory: bool, proc: Path = Path("/proc")
+    ) -> None:
+        """``engine_is_here`` says that the engine is on this machine: of another one nothing is known.
+        ``count_memory`` says whether memory in use counts as taken.
+        """
+        self._docker = docker
+        self._engine_is_here = engine_is_here
+        self._count_memory = count_memory
+        self._proc = proc
+        self._names: dict[Port, tuple[frozenset[str], str]] = {}
+        """Who has a port, and the sockets by which that was found out: other ones may be somebody else's."""
+        self._lane = Lane("host-watch", 1)
+
+    def look(self) -> Others:
+        """What others hold now; the names of those who have ports are as ``find_names`` found them last."""
+        if not self._engine_is_here:
+            return NOBODY_ELSE
+        ports = {port: self._occupant(port, sockets) for port, sockets in self._sockets().items()}
+        return Others(ports, available_memory_mib(self._proc) if self._count_memory else None)
+
+    async def find_names(self, ports: Collection[Port]) -> None:
+        """Find out who has each of the ``ports``, unless that is known: a container that publishes it, or
+        else a process.
+        """
+        there = {port: _inodes(sockets) for port, sockets in self._sockets().items() if port in ports}
+        self._names = {port: known for port, known in self._names.items() if known[0] == there.get(port)}
+        wanted = there.keys() - self._names.keys()
+        if wanted:
+            names = await self._lane.call(lambda: processes_with(wanted, self._proc))
+            names |= await self._containers_with(wanted)
+            self._names |= {port: (there[port], names.get(port, "")) for port in wanted}
+
+    def _sockets(self) -> dict[Port, list[ListeningSocket]]:
+        found: dict[Port, list[ListeningSocket]] = {}
+        for socket in listening_sockets(self._proc):
+            found.setdefault(socket.port, []).append(socket)
+        return found
+
+    def _occupant(self, port: Port, sockets: list[ListeningSocket]) -> Occupant:
+        found_by, name = self._names.get(port, (frozenset(), ""))
+        everywhere = any(socket.everywhere for socket in sockets)
+        return Occupant(everywhere, name if found_by == _inodes(sockets) else "")
+
+    async def close(self) -> None:
+        """End the thread."""
+        await self._lane.close()
+
+    async def _containers_with(self, ports: Set[Port]) -> dict[Port, str]:
+        try:
+            listed = await self._docker.list_containers()
+        except EngineError as error:
+            log.debug("port_holders_unknown", reason=error.reason)
+            return {}
+        return {
+            port: f"container {each.name}" for each in listed for port in each.host_ports if port in ports
+        }
+
+
+def _inodes(sockets: Iterable[ListeningSocket]) -> frozenset[str]:
+    return frozenset(socket.inode for socket in sockets)
+
+
+def listening_sockets(proc: Path) -> Iterator[ListeningSocket]:
+    """Every TCP socket that listens and every UDP socket with a port, IPv4 and IPv6."""
+    for table, protocol in _TABLES:
+        try:
+            lines = (proc / "net" / table).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+        for line in lines:
+            columns = line.split()
+            if protocol == "udp" or columns[3] == _LISTENING:
+                address, _, number = columns[1].partition(":")
+                everywhere = not address.strip("0")
+                yield ListeningSocket((int(number, 16), protocol), everywhere, columns[9])
+
+
+def available_memory_mib(proc: Path) -> int | None:
+    """What the kernel reckons that new programs could use, free swap space included; None if it does not
+    tell.
+    """
+    fields = {}
+    for line in (proc / "meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        fields[name] = value.split()[0]
+    if "MemAvailable" not in fields:
+        return None
+    return (int(fields["MemAvailable"]) + int(fields.get("SwapFree", 0))) // _KIB_IN_MIB
+
+
+def processes_with(ports: Set[Port], proc: Path) -> dict[Port, str]:
+    """The process that has each of the ``ports``, in words. Blocks; sees other users' processes as root
+    only.
+    """
+    wanted = {f"socket:[{s.inode}]": s.port for s in listening_sockets(proc) if s.port in ports}
+    found: dict[Port, str] = {}
+    for process in proc.iterdir():
+        if process.name.isdecimal() and (links := _open_sockets(process) & wanted.keys()):
+            name = f"process {_command(process)} (pid {process.name})"
+            found |= {wanted[link]: name for link in links}
+    return found
+
+
+def _open_sockets(process: Path) -> set[str]:
+    links = set()
+    # Many files: making a path object of each would cost more than the look itself.
+    with suppress(OSError), os.scandir(process / "fd") as descriptors:  # ended meanwhile, or not ours to see
+        for descriptor in descriptors:
+            links.add(os.readlink(descriptor.path))  # noqa: PTH115
+    return links
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return "?"
