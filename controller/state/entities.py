@@ -461,52 +461,6 @@ class AccessKey(Entity, frozen=True, kw_only=True):
         return self.id
 
 
-def account_setting_key(principal: str, name: str) -> str:
-    """Key of a principal's account setting."""
-    return f"{principal}/{name}"
-
-
-def instance_key(cluster: str, instance_id: str) -> str:
-    """Key of a container instance and of its connection."""
-    return f"{cluster}/{instance_id}"
-
-
-def task_key(cluster: str, task_id: str) -> str:
-    """Key of a task."""
-    return f"{cluster}/{task_id}"
-
-
-def service_key(cluster: str, name: str) -> str:
-    """Key of a service."""
-    return f"{cluster}/{name}"
-
-
-def deployment_key(cluster: str, service: str, deployment_id: str) -> str:
-    """Key of a deployment."""
-    return f"{cluster}/{service}/{deployment_id}"
-
-
-def task_definition_key(family: str, revision: int) -> str:
-    """Key of a task definition revision, as users write it."""
-    return f"{family}:{revision}"
-
-
-KINDS: tuple[type[Entity], ...] = (
-    Cluster,
-    TaskDefinitionFamily,
-    TaskDefinition,
-    ContainerInstance,
-    InstanceConnection,
-    Task,
-    Service,
-    Deployment,
-    QuarantinedTask,
-    RunTaskToken,
-    CapacityProvider,
-    AccountSetting,
-    AccessKey,
-)
-"""Every kind of record that the state holds."""
 class TaskRole(Entity, frozen=True, kw_only=True):
     """What tasks may do with the credentials of a role. A role that has no record may do nothing."""
 
@@ -554,5 +508,51 @@ class Secret(Entity, frozen=True, kw_only=True):
         return self.name
 
 
+def account_setting_key(principal: str, name: str) -> str:
+    """Key of a principal's account setting."""
+    return f"{principal}/{name}"
+
+
+def instance_key(cluster: str, instance_id: str) -> str:
+    """Key of a container instance and of its connection."""
+    return f"{cluster}/{instance_id}"
+
+
+def task_key(cluster: str, task_id: str) -> str:
+    """Key of a task."""
+    return f"{cluster}/{task_id}"
+
+
+def service_key(cluster: str, name: str) -> str:
+    """Key of a service."""
+    return f"{cluster}/{name}"
+
+
+def deployment_key(cluster: str, service: str, deployment_id: str) -> str:
+    """Key of a deployment."""
+    return f"{cluster}/{service}/{deployment_id}"
+
+
+def task_definition_key(family: str, revision: int) -> str:
+    """Key of a task definition revision, as users write it."""
+    return f"{family}:{revision}"
+
+
+KINDS: tuple[type[Entity], ...] = (
+    Cluster,
+    TaskDefinitionFamily,
+    TaskDefinition,
+    ContainerInstance,
+    InstanceConnection,
+    Task,
+    Service,
+    Deployment,
+    QuarantinedTask,
+    RunTaskToken,
+    CapacityProvider,
+    AccountSetting,
+    AccessKey,
     TaskRole,
     Secret,
+)
+"""Every kind of record that the state holds."""
