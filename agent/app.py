@@ -5,11 +5,11 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -21,7 +21,9 @@ from agent.endpoints.metrics import AgentCollector, metrics_app
 from agent.endpoints.server import LocalServer
 from agent.engine.engine import TaskEngine
 from agent.engine.errors import EngineError
+from agent.host import ec2
 from agent.host.attributes import EngineFacts, engine_facts
+from agent.host.instance_metadata import InstanceMetadata
 from agent.host.machine import Machine, going_down, read_machine
 from agent.host.resources import Resource, total_resources
 from agent.identity import IdentityFile
@@ -30,6 +32,8 @@ from agent.protocol.resources import Resources
 from agent.protocol.supervision import Supervisor
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
+from agent.session.draining import drain
+from agent.session.interruption import InterruptionWatch
 from agent.session.metrics import SessionMetrics
 from agent.session.server_time import ServerTime
 
@@ -94,9 +98,14 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
     engine = TaskEngine(config, capacity(resources), clock, registry)
     parts.push_async_callback(engine.stop)
-    facts = await _unless(stop, _start_engine(engine))
-    if facts is None:
+    metadata = await parts.enter_async_context(InstanceMetadata(config.metadata_endpoint, clock))
+    # The look at EC2's metadata takes most of a second where there is none: meanwhile the engine starts.
+    seen = await _unless(stop, asyncio.gather(_start_engine(engine), ec2.look(metadata, config)))
+    if seen is None:
         return
+    facts, found = seen
+    instance = await ec2.recognise(found, identity, config)
+    config = ec2.settle(config, instance)
     client = await parts.enter_async_context(
         ControlPlaneClient(
             config.controller_url,
@@ -126,6 +135,15 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     for name, server in _local_servers(config, engine, identity, control_plane, registry).items():
         supervisor.spawn(f"endpoint {name}", server.run())
     supervisor.spawn("control plane", control_plane.run())
+    if instance is not None and instance.spot:
+        watch = InterruptionWatch(
+            metadata,
+            lambda: identity.current.container_instance_arn,
+            lambda arn: drain(client, config.cluster, arn),
+            heed_action=config.spot_instance_draining,
+            heed_rebalance=config.rebalance_draining,
+        )
+        supervisor.spawn("interruption notices", watch.run())
     supervisor.spawn("farewell", _say_goodbye(stop, control_plane, ended))
     await supervisor.run_until(ended)
 
@@ -156,9 +174,9 @@ async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: 
     ended.set()
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
     """The result of ``work``, or None if ``stop`` was set first; then ``work`` is ended."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from agent.host.machine import Ec2Instance
 from agent.protocol.arn import last_segment
 
 FILE_NAME = "identity.json"
@@ -26,6 +27,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The cluster's name."""
     machine_id: str = ""
     """The machine that registered, to notice a data directory that was copied to another one."""
+    ec2: Ec2Instance | None = None
+    """The EC2 instance that registered, for the same reason; None elsewhere."""
     container_instance_arn: str | None = None
     """None until the first registration has succeeded."""
     store_uuid: str | None = None

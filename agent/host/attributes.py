@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agent.config import LOGGING_DRIVERS, AgentConfig
-from agent.host.machine import Machine
+from agent.host.machine import Ec2Instance, Machine
 
 LEGACY = "com.amazonaws.ecs.capability."
 CAPABILITY = "ecs.capability."
@@ -73,6 +73,7 @@ def built_in_attributes(
     machine: Machine,
     engine: EngineFacts,
     capabilities: Iterable[str] = ENGINE_CAPABILITIES,
+    ec2: Ec2Instance | None = None,
 ) -> tuple[Attribute, ...]:
     """Every attribute that is sent with each registration, in ECS's names.
 
@@ -102,6 +103,10 @@ def built_in_attributes(
         "ecs.os-type-detailed": config.detailed_os_family,
         "ecs.cpu-architecture": machine.architecture,
     }
+    if ec2 is not None and ec2.image_id:
+        values["ecs.ami-id"] = ec2.image_id
+    if config.external:
+        names.append(f"{CAPABILITY}external")
     capabilities_once = (Attribute(name) for name in dict.fromkeys(names))
     return (*capabilities_once, *(Attribute(name, value) for name, value in values.items()))
 

@@ -30,6 +30,21 @@ class Machine(msgspec.Struct, frozen=True, gc=False):
     """``x86_64``, ``arm64`` …: the value of ``ecs.cpu-architecture``."""
 
 
+class Ec2Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What an EC2 instance knows of itself. It stays the same for as long as the instance runs."""
+
+    instance_id: str
+    instance_type: str
+    availability_zone: str
+    image_id: str
+    document: str
+    """The identity document as it came: its signature holds for these very bytes."""
+    signature: str
+    spot: bool
+    """It may be interrupted."""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
 def read_machine() -> Machine:
     """Look at the machine. Reads a few small files."""
     architecture = platform.machine()

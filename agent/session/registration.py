@@ -11,7 +11,7 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.host.attributes import Attribute, EngineFacts, built_in_attributes
-from agent.host.machine import Machine
+from agent.host.machine import Ec2Instance, Machine
 from agent.host.resources import Resource
 from agent.identity import IdentityFile
 from agent.session.api import ApiError, ControlPlaneClient, Unreachable
@@ -36,14 +36,15 @@ def registration_request(
     resources: Iterable[Resource],
     tags: Iterable[tuple[str, str]],
     client_token: str,
+    ec2: Ec2Instance | None = None,
 ) -> dict[str, Any]:
     """The request of RegisterContainerInstance, in the members that amazon-ecs-agent sends."""
     request = {
         "cluster": cluster,
         "attributes": msgspec.to_builtins(tuple(attributes)),
         "totalResources": msgspec.to_builtins(tuple(resources)),
-        "instanceIdentityDocument": "",
-        "instanceIdentityDocumentSignature": "",
+        "instanceIdentityDocument": ec2.document if ec2 else "",
+        "instanceIdentityDocumentSignature": ec2.signature if ec2 else "",
         "clientToken": client_token,
     }
     if container_instance_arn:
@@ -130,6 +131,7 @@ class Registration:
             resources=self._resources,
             tags=self._config.container_instance_tags,
             client_token=str(uuid.uuid4()),
+            ec2=self._identity.current.ec2,
         )
         try:
             answer = await self._client.call("RegisterContainerInstance", request)
@@ -149,7 +151,9 @@ class Registration:
         return str(registered)
 
     def _attributes(self, *, first: bool) -> tuple[Attribute, ...]:
-        built_in = built_in_attributes(self._config, self._machine, self._engine_facts)
+        built_in = built_in_attributes(
+            self._config, self._machine, self._engine_facts, ec2=self._identity.current.ec2
+        )
         if not first:
             return built_in
         custom = (Attribute(name, value) for name, value in self._config.instance_attributes)

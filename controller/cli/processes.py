@@ -63,8 +63,8 @@ def agent(settings: bool, **flags: Any) -> None:
     """Run the agent alone, in the foreground, on a machine with a Docker Engine.
 
     It signs with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the region AWS_DEFAULT_REGION, and takes the
-    same ECS_* environment variables and JSON file as amazon-ecs-agent. `homeport agent-config` prints all that
-    it needs, `homeport agent --settings` lists all that there is.
+    same ECS_* environment variables and JSON file as amazon-ecs-agent. `homeport agent-config` prints what it
+    needs, `homeport agent --settings` lists all that there is.
 
     \b
     Example, on the controller's machine:

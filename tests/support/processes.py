@@ -67,7 +67,8 @@ def clean_environment(**additions: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         kept.pop(name, None)
-    return kept | additions
+    # Wherever the tests run, agents are no EC2 instances unless a test says so.
+    return kept | {"AWS_EC2_METADATA_DISABLED": "true"} | additions
 
 
 class ProcessController:
