@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from agent.engine.restarts import is_settled, may_restart, restarted
 from agent.engine.states import (
     Command,
     ContainerEvent,
@@ -42,6 +43,7 @@ def failed(state: ContainerState, reason: str, at: float, exit_code: int | None 
         desired=Status.STOPPED,
         known=Status.STOPPED,
         applied=None,
+        restarting=False,
         reason=state.reason or reason,
         exit_code=code,
         finished_at=at,
@@ -88,9 +90,12 @@ def _start_failed(_: ContainerPlan, state: ContainerState, event: StartFailed) -
     return doubtful, ()
 
 
-def _start_answered(_: ContainerPlan, state: ContainerState, event: Started | StartFailed) -> _Outcome:
-    """The engine's events had told already that it runs."""
-    answered = replace(state, applied=None if state.applied is Status.RUNNING else state.applied)
+def _start_answered(plan: ContainerPlan, state: ContainerState, event: Started | StartFailed) -> _Outcome:
+    """The start was a restart, or the engine's events had told already that it runs."""
+    if isinstance(event, StartFailed) and state.restarting:
+        return _start_failed(plan, replace(state, restarting=False), event)
+    applied = None if state.applied is Status.RUNNING else state.applied
+    answered = replace(state, applied=applied, restarting=False)
     if isinstance(event, Started):
         answered = replace(answered, network_bindings=event.network_bindings or state.network_bindings)
     return answered, ()
@@ -101,11 +106,13 @@ def _stop_failed(plan: ContainerPlan, state: ContainerState, event: StopFailed) 
     return replace(state, applied=Status.STOPPED, reason=state.reason or event.reason), (again,)
 
 
-def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outcome:
+def _observed(plan: ContainerPlan, state: ContainerState, event: Observed) -> _Outcome:
     """What the engine says of a container that is not known to have stopped."""
     seen = event.inspection
     if state.applied in (Status.CREATED, Status.RUNNING) and not seen.ever_started:
         return state, ()  # the call in flight will tell
+    if is_settled(state, seen):
+        return state, ()
     facts = replace(
         state,
         docker_id=seen.docker_id,
@@ -118,14 +125,17 @@ def _observed(_: ContainerPlan, state: ContainerState, event: Observed) -> _Outc
     if seen.health != facts.health:
         facts = replace(facts, health=seen.health, health_since=event.at)
     if seen.state == "RUNNING":
-        running = replace(facts, known=Status.RUNNING, started_at=facts.started_at or event.at)
+        started_at = facts.started_at or event.at
+        restarting = state.restarting and seen.started_at == state.restarted_life
         # Of a stop in flight only its own answer says that it is over.
-        return running, ()
+        return replace(facts, known=Status.RUNNING, started_at=started_at, restarting=restarting), ()
     never_started = seen.state == "CREATED"
     if never_started and state.known < Status.RUNNING:
         return replace(facts, known=Status.CREATED), ()
     if never_started and state.ran and state.applied is not Status.STOPPED:
         return state, ()  # an account from before it started
+    if may_restart(plan, facts, seen):
+        return restarted(facts, seen, event.at), ()
     return _ended(facts, event), ()
 
 
@@ -141,6 +151,7 @@ def _ended(state: ContainerState, event: Observed) -> ContainerState:
         known=Status.STOPPED,
         desired=Status.STOPPED,
         applied=None,
+        restarting=False,
         reason=reason,
         exit_code=seen.exit_code,
         finished_at=seen.finished_at or event.at,
@@ -154,7 +165,9 @@ def _unasked(state: ContainerState, exit_code: int | None) -> bool:
     return state.desired is not Status.STOPPED and exit_code != 0
 
 
-def _died(_: ContainerPlan, state: ContainerState, event: Died) -> _Outcome:
+def _died(plan: ContainerPlan, state: ContainerState, event: Died) -> _Outcome:
+    if plan.restart is not None:
+        return state, ()  # which of its lives has ended is told by looking
     ended = replace(
         state,
         known=Status.STOPPED,

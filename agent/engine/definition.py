@@ -11,7 +11,7 @@ import msgspec
 
 from agent.engine.ordering import find_cycle
 from agent.engine.role_credentials import without_secrets
-from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, TaskPlan
+from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, RestartPlan, TaskPlan
 from agent.protocol import acs
 from agent.protocol.arn import Arn
 from agent.protocol.resources import CPU_UNITS_PER_CPU, ContainerDemand, Resources, task_resources
@@ -24,6 +24,8 @@ _CONDITIONS: dict[str, Condition] = {
 }
 _DESIRED = ("NONE", "MANIFEST_PULLED", "CREATED", "RUNNING", "STOPPED", "UNKNOWN", "DEAD")
 _NETWORK_MODES = ("", "bridge", "host", "none")
+DEFAULT_RESTART_ATTEMPT_PERIOD_S = 300
+"""ECS's."""
 _MIB = 1024 * 1024
 
 
@@ -188,8 +190,17 @@ def _plan_container(
         depends_on=tuple(_dependencies(container)),
         start_timeout=float(container.start_timeout) if container.start_timeout else None,
         stop_timeout=stop_timeout,
+        restart=_restart(container),
         health_checked=(container.health_check_type or "").lower() == "docker",
     )
+
+
+def _restart(container: acs.Container) -> RestartPlan | None:
+    policy = container.restart_policy
+    if policy is None or not policy.enabled:
+        return None
+    period = policy.restart_attempt_period or DEFAULT_RESTART_ATTEMPT_PERIOD_S
+    return RestartPlan(policy.ignored_exit_codes, float(period))
 
 
 def _dependencies(container: acs.Container) -> Iterator[Dependency]:

@@ -92,11 +92,12 @@ class Observer:
     ) -> None:
         """Believe the event at once if the container was running: an inspection has to wait for the
         engine's own tidying up, a tenth of a second and more. Of a start under way only an inspection
-        tells whether it ran.
+        tells whether it ran, and of a container that is started again which of its lives has ended.
         """
         out_of_memory = event.name in self._out_of_memory
         self._out_of_memory.discard(event.name)
-        if state.known is Status.RUNNING and event.exit_code is not None:
+        restartable = record.plan.containers[record.plan.index(name)].restart is not None
+        if state.known is Status.RUNNING and event.exit_code is not None and not restartable:
             died = Died(
                 at=event.time_ns / _NANOSECONDS,
                 container=name,

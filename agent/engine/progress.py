@@ -73,6 +73,7 @@ def _move(plan: TaskPlan, state: TaskState, position: int, at: float, commands: 
     if not state.admitted or seen.applied is not None:
         return state
     ready = state.resources is ResourceStatus.READY
+    to_be_started = seen.known is Status.CREATED or seen.restarting
     match seen.known:
         case Status.NONE if ready:
             commands.append(PullImage(container=container.name))
@@ -81,7 +82,7 @@ def _move(plan: TaskPlan, state: TaskState, position: int, at: float, commands: 
         case Status.PULLED if ready and readiness(plan, state, container)[0] == "READY":
             commands.append(CreateContainer(container=container.name))
             return state.with_container(position, replace(seen, applied=Status.CREATED))
-        case Status.CREATED:
+        case Status.CREATED | Status.RUNNING if to_be_started:
             commands.append(StartContainer(container=container.name))
             return state.with_container(position, replace(seen, applied=Status.RUNNING))
     return state

@@ -67,9 +67,10 @@ class ImageInspection(msgspec.Struct, frozen=True, gc=False):
     image_id: str
     digest: str
 
-
     names: tuple[str, ...] = ()
     """Every name that the engine has for it: with tags, then with digests."""
+
+
 class DockerEvent(msgspec.Struct, frozen=True, gc=False):
     """Something that happened to a container; ``action`` is the engine's word (``die``, ``health_status:
     healthy``).

@@ -16,7 +16,7 @@ from agent.engine.errors import (
     HostPortTakenError,
 )
 from agent.engine.inspector import Inspector
-from agent.engine.states import Observed, Started, StartFailed, Vanished
+from agent.engine.states import Started, StartFailed, Vanished
 from agent.engine.task_resources import TaskResources
 from agent.protocol.clock import Clock
 
@@ -35,7 +35,7 @@ class Starter:
         self._inspector = inspector
         self._clock = clock
 
-    async def start(self, record: TaskRecord, container: str) -> Started | StartFailed | Observed:
+    async def start(self, record: TaskRecord, container: str) -> Started | StartFailed:
         """Start a container. Raises ``EngineError`` if it certainly does not run."""
         definition = record.container(container)
         docker_name = record.docker_name(container)
@@ -54,7 +54,7 @@ class Starter:
             seen = await self._inspector.observe(record, container)
             if isinstance(seen, Vanished) or seen.inspection.state != "RUNNING":
                 raise
-            return seen  # the engine's error notwithstanding
+            log.warning("started_in_spite_of_error", container=docker_name)
         except EngineUnavailableError as error:
             return StartFailed(at=self._clock.now(), container=container, reason=error.reason, may_run=True)
         at = self._clock.now()

@@ -54,6 +54,15 @@ class Dependency(msgspec.Struct, frozen=True, gc=False):
     condition: Condition
 
 
+class RestartPlan(msgspec.Struct, frozen=True, gc=False):
+    """A container that ends by itself is started again."""
+
+    ignored_exit_codes: tuple[int, ...]
+    """With these it stays stopped."""
+    attempt_period: float
+    """Seconds that it must have run before it is started again."""
+
+
 class ContainerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What never changes about a container. Timeouts are in seconds."""
 
@@ -66,6 +75,7 @@ class ContainerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How long others wait for this container to become COMPLETE, SUCCESS or HEALTHY."""
     stop_timeout: float
     health_checked: bool = False
+    restart: RestartPlan | None = None
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +98,12 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    restarts: int = 0
+    """How often its restart policy has had it started again."""
+    restarting: bool = False
+    """Its last life has ended and the next has not begun."""
+    restarted_life: float | None = None
+    """When the last life that was followed by another had begun, in the engine's words."""
 
 
 class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

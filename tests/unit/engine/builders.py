@@ -17,6 +17,7 @@ from agent.engine.states import (
     Pulled,
     PullImage,
     ResourcesReady,
+    RestartPlan,
     StartContainer,
     Started,
     Status,
@@ -38,6 +39,7 @@ def container(
     essential: bool = True,
     start_timeout: float | None = None,
     health_checked: bool = False,
+    restart: RestartPlan | None = None,
 ) -> ContainerPlan:
     """A container of a plan, with a stop timeout of 30 s."""
     return ContainerPlan(
@@ -48,6 +50,7 @@ def container(
         start_timeout=start_timeout,
         stop_timeout=30.0,
         health_checked=health_checked,
+        restart=restart,
     )
 
 
@@ -65,6 +68,8 @@ def inspection(
     oom_killed: bool = False,
     error: str = "",
     health: HealthStatus = "UNKNOWN",
+    started_at: float = 2.0,
+    finished_at: float = 3.0,
 ) -> ContainerInspection:
     """What the engine might say about container ``name``."""
     return ContainerInspection(
@@ -78,8 +83,8 @@ def inspection(
         oom_killed=oom_killed,
         ever_started=ever_started,
         created_at=1.0,
-        started_at=2.0 if ever_started else None,
-        finished_at=3.0 if state == "STOPPED" else None,
+        started_at=started_at if ever_started else None,
+        finished_at=finished_at if state == "STOPPED" else None,
         pid=0,
         health=health,
         stop_signal="SIGTERM",
