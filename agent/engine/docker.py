@@ -19,6 +19,7 @@ import structlog
 from docker import APIClient
 from docker.errors import DockerException
 from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 from prometheus_client import CollectorRegistry
 
 from agent.engine.docker_calls import URGENT, TimeLimits, message_of
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 MINIMUM_API_VERSION = "1.25"
 _UNIX = "unix://"
+_POOL = "http+docker://localhost"
 _SOCKET = _UNIX + "/var/run/docker.sock"
 
 
@@ -44,11 +46,33 @@ class EngineVersion(msgspec.Struct, frozen=True):
     api_version: str
 
 
+class _Connection(UnixHTTPConnection):
+    """The SDK's own leaves its socket open when nobody listens."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(self.unix_socket)
+        except OSError:
+            self.close()
+            raise
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> Any:
+        timeout: Any = self.timeout
+        return _Connection(self.base_url, self.socket_path, timeout)
+
+
 class _OneSocketAdapter(UnixHTTPAdapter):
     """The SDK keeps a pool of connections per URL, that is per container; one pool serves them all."""
 
     def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:  # noqa: ARG002
-        return super().get_connection("http+docker://localhost", proxies)
+        with self.pools.lock:
+            if _POOL not in self.pools:
+                self.pools[_POOL] = _Pool(_POOL, self.socket_path, self.timeout, self.max_pool_size)
+            return self.pools[_POOL]
 
 
 class EventSource:

@@ -4,6 +4,7 @@ Events are heard as they come; whatever they may have missed is found by compari
 containers with what is known, at every (re)opening of the stream and every few minutes.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -12,6 +13,7 @@ from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError, NoSuchContainerError
 from agent.engine.events import EventStream
+from agent.engine.presence import EnginePresence
 from agent.engine.records import ContainerInspection, DockerEvent, HealthStatus, StreamLost, StreamOpened
 from agent.engine.runner import Runner
 from agent.engine.states import ContainerState, Died, HealthChanged, Status
@@ -20,6 +22,7 @@ from agent.protocol.clock import Clock
 log = structlog.get_logger(__name__)
 
 _NANOSECONDS = 1e9
+_CATCH_UP_RETRY_S = 1.0
 
 _HEALTH_EVENTS: Mapping[str, HealthStatus] = {
     "health_status: healthy": "HEALTHY",
@@ -31,13 +34,21 @@ class Observer:
     """Listens to the engine and compares."""
 
     def __init__(
-        self, book: TaskBook, docker: Docker, stream: EventStream, runner: Runner, clock: Clock, label: str
+        self,
+        book: TaskBook,
+        docker: Docker,
+        stream: EventStream,
+        runner: Runner,
+        presence: EnginePresence,
+        clock: Clock,
+        label: str,
     ) -> None:
         """``label`` is what this agent's containers carry and no others."""
         self._book = book
         self._docker = docker
         self._stream = stream
         self._runner = runner
+        self._presence = presence
         self._clock = clock
         self._label = label
         self._out_of_memory: set[str] = set()
@@ -57,13 +68,18 @@ class Observer:
                     self._hear(notice)
                 case StreamOpened():
                     log.info("engine_events_reopened")
-                    self._runner.spawn(self._catch_up(), "compare with the engine")
+                    self._runner.spawn(self.catch_up(), "compare with the engine")
                 case StreamLost():
                     log.warning("engine_events_lost", reason=notice.reason)
+                    self._runner.spawn(self._is_engine_there(), "look for the engine")
 
-    async def _catch_up(self) -> None:
-        if not await self.compare():
-            log.warning("events_may_be_missed", until="the next comparison")
+    async def _is_engine_there(self) -> None:
+        await self._presence.check()
+
+    async def catch_up(self) -> None:
+        """Find what events may have been missed, however often the engine goes away over it."""
+        while not await self.compare():
+            await asyncio.sleep(_CATCH_UP_RETRY_S)
 
     def _hear(self, event: DockerEvent) -> None:
         found = self._book.by_docker_name(event.name)

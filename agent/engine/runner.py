@@ -6,6 +6,7 @@ a task of its own, and is answered by exactly one event.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,11 +14,14 @@ import structlog
 from agent.checkpoint import CheckpointError
 from agent.engine.book import TaskRecord
 from agent.engine.creator import Creator
-from agent.engine.errors import DockerTimeoutError, EngineError
+from agent.engine.errors import DockerTimeoutError, EngineError, EngineUnavailableError
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
+from agent.engine.presence import EnginePresence
 from agent.engine.starter import Starter
 from agent.engine.states import (
+    AdmissionDelayed,
+    Admitted,
     Command,
     CreateContainer,
     CreateFailed,
@@ -31,6 +35,7 @@ from agent.engine.states import (
     StartContainer,
     StartFailed,
     StartTimedOut,
+    Status,
     StopContainer,
     StopFailed,
     Vanished,
@@ -51,6 +56,7 @@ class Runner:
 
     def __init__(
         self,
+        presence: EnginePresence,
         images: Images,
         resources: TaskResources,
         inspector: Inspector,
@@ -62,6 +68,7 @@ class Runner:
         write: "Callable[[TaskRecord], asyncio.Future[None]]",
     ) -> None:
         """``apply`` lets an event happen to a task, ``write`` puts a task in line to be written again."""
+        self._presence = presence
         self._images = images
         self._resources = resources
         self._inspector = inspector
@@ -135,14 +142,23 @@ class Runner:
         if not isinstance(command, PrepareResources):  # which leaves nothing that a restart has to know of
             await self._on_disk(record, written)
         try:
-            event = await self._answer(record, command)
+            event = await self._presence.outlast(
+                partial(self._answer, record, command),
+                wanted=lambda: _is_wanted(record, command),
+                waiting=lambda reason: self._wait(record, reason),
+            )
         except EngineError as error:
             event = _failure(command, self._clock.now(), error)
         except Exception as error:
             log.exception("command_failed", task=record.plan.arn, command=repr(command))
             event = _failure(command, self._clock.now(), EngineError(str(error)))
+        if record.state.admitted and record.state.waits_for:
+            self._apply(record, Admitted(at=self._clock.now()))
         if event is not None:
             self._apply(record, event)
+
+    def _wait(self, record: TaskRecord, reason: str) -> None:
+        self._apply(record, AdmissionDelayed(at=self._clock.now(), reason=reason))
 
     async def _on_disk(self, record: TaskRecord, written: "asyncio.Future[None]") -> None:
         """Wait until the step is written, however long a full disk takes to be emptied."""
@@ -156,7 +172,7 @@ class Runner:
             else:
                 return
 
-    async def _answer(self, record: TaskRecord, command: Command) -> Event | None:
+    async def _answer(self, record: TaskRecord, command: Command, tried: int) -> Event | None:
         match command:
             case PrepareResources():
                 await self._resources.prepare(record)
@@ -172,12 +188,22 @@ class Runner:
             case CreateContainer():
                 return await self._creator.create(record, command.container)
             case StartContainer():
-                return await self._starter.start(record, command.container)
+                return await self._starter.start(record, command.container, again=tried > 0)
             case StopContainer():
                 return await self._stopper.stop(record, command)
             case WatchStartTimeout():
                 await asyncio.sleep(command.seconds)
                 return StartTimedOut(at=self._clock.now(), container=command.container)
+
+
+def _is_wanted(record: TaskRecord, command: Command) -> bool:
+    """Whether a command is still worth waiting for the engine."""
+    match command:
+        case StopContainer():
+            return True
+        case PrepareResources():
+            return record.state.desired is not Status.STOPPED
+    return record.state.containers[record.plan.index(command.container)].desired is not Status.STOPPED
 
 
 def _failure(command: Command, at: float, error: EngineError) -> Event | None:
@@ -192,7 +218,8 @@ def _failure(command: Command, at: float, error: EngineError) -> Event | None:
         case CreateContainer():
             return CreateFailed(at=at, container=command.container, reason=error.reason)
         case StartContainer():
-            return StartFailed(at=at, container=command.container, reason=error.reason)
+            may_run = isinstance(error, DockerTimeoutError | EngineUnavailableError)
+            return StartFailed(at=at, container=command.container, reason=error.reason, may_run=may_run)
         case StopContainer():
             return StopFailed(at=at, container=command.container, reason=error.reason)
         case WatchStartTimeout():
