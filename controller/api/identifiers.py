@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.protocol.arn import Arn
 from controller.api.context import RequestContext
 from controller.api.errors import ClientException, ClusterNotFoundException, InvalidParameterException
-from controller.state.entities import Cluster, Document, TaskDefinition, task_definition_key
+from controller.state.entities import Cluster, Document, Service, TaskDefinition, task_definition_key
 from controller.state.indexes import DEFINITIONS_OF_FAMILY
 
 DEFAULT_CLUSTER = "default"
@@ -67,6 +67,25 @@ def service_name(context: RequestContext, cluster: Cluster, value: str) -> str:
         InvalidParameterException: an ARN of something else or of another cluster.
     """
     return _name_in_cluster(context, cluster, value, "service")
+
+
+def task_set_id(context: RequestContext, service: Service, value: str) -> str:
+    """Id of the task set that an id (`ecs-svc/...`) or an ARN means; it need not exist.
+
+    Raises:
+        InvalidParameterException: an ARN of something else, or of another service's task set.
+    """
+    if not value.startswith("arn:"):
+        return value
+    foreign = InvalidParameterException(
+        f"Invalid identifier: {value} is of another account or region than this controller's."
+    )
+    cluster, *rest = _resource(context, value, "task-set", foreign)
+    if [cluster, *rest[:1]] != [service.cluster, service.name]:
+        raise InvalidParameterException(
+            f"Invalid identifier: {value} is not the ARN of a task set of service {service.name}."
+        )
+    return "/".join(rest[1:])
 
 
 def resolve_task_definition(

@@ -12,16 +12,17 @@ from controller.scheduler.demand import Demand
 from controller.scheduler.tasks import new_task, placed
 from controller.services import events
 from controller.services.revisions import settings_of
-from controller.services.step import Decision
+from controller.services.step import Announcement, Decision
 from controller.services.view import ServiceView
 from controller.state.entities import (
     ContainerInstance,
-    Deployment,
     Document,
     Service,
     Tag,
     Task,
     TaskDefinition,
+    TaskOwner,
+    TaskSet,
     instance_key,
     task_key,
 )
@@ -68,6 +69,34 @@ def apply(
 ) -> None:
     """Put what a decision says. `launched` is what its starts start: needed if there are any."""
     service = view.service
+    _put_records(transaction, service, decision)
+    for task_id in decision.counted:
+        _count_failure(transaction, service, task_id)
+    announcements = []
+    owner = _starter(view, decision)
+    if decision.starts and launched is not None and owner is not None:
+        started = [
+            _start(transaction, service, owner, instance_id, launched, provider, ids)
+            for instance_id, provider in zip(decision.starts, launched.providers, strict=True)
+        ]
+        text = events.started(started, decision.replaces_unhealthy)
+        announcements.append(Announcement(text, task_set=decision.starter))
+    for stop in decision.stops:
+        task = transaction.get(Task, task_key(service.cluster, stop.task_id))
+        if task is not None:
+            transaction.put(
+                decide_stop(task, "ServiceSchedulerInitiated", stop.reason, transaction.now), stop.reason
+            )
+    for task_set_id in dict.fromkeys(stop.task_set for stop in decision.stops):
+        own = (stop for stop in decision.stops if stop.task_set == task_set_id and stop.was_running)
+        if running := [stop.task_id for stop in own]:
+            announcements.append(Announcement(events.stopped(running), task_set=task_set_id))
+    for announcement in (*announcements, *decision.announcements):
+        _record(transaction, service, announcement, ids)
+
+
+def _put_records(transaction: Transaction, service: Service, decision: Decision) -> None:
+    """Put the service, its deployments and its task sets as they are now."""
     for deployment in decision.deployments:
         transaction.put(deployment)
     for deployment in decision.removed:
@@ -75,50 +104,43 @@ def apply(
     if decision.service_status != service.status:
         ended = replace(service, status=decision.service_status, deleted_at=transaction.now)
         transaction.put(ended, "its last task has ended")
-    for task_id in decision.counted:
-        _count_failure(transaction, service, task_id)
-    messages = []
-    if decision.starts and launched is not None and view.primary is not None:
-        primary = next((item for item in decision.deployments if item.id == view.primary.id), view.primary)
-        started = [
-            _start(transaction, service, primary, instance_id, launched, provider, ids)
-            for instance_id, provider in zip(decision.starts, launched.providers, strict=True)
-        ]
-        messages.append(events.started(started, decision.replaces_unhealthy))
-    for stop in decision.stops:
-        task = transaction.get(Task, task_key(service.cluster, stop.task_id))
-        if task is not None:
-            transaction.put(
-                decide_stop(task, "ServiceSchedulerInitiated", stop.reason, transaction.now), stop.reason
-            )
-    if running := [stop.task_id for stop in decision.stops if stop.was_running]:
-        messages.append(events.stopped(running))
-    messages += [announcement.text for announcement in decision.announcements]
-    for message in messages:
-        _record(transaction, service, message, ids)
+    for task_set in decision.task_sets:
+        transaction.put(task_set)
+    for task_set in decision.removed_task_sets:
+        transaction.delete(TaskSet, task_set.key, "its last task has ended")
+
+
+def _starter(view: ServiceView, decision: Decision) -> TaskOwner | None:
+    """Whose tasks are started, as the decision leaves it."""
+    if decision.starter:
+        owners: tuple[TaskOwner, ...] = (*decision.task_sets, *view.task_sets)
+        return next(item for item in owners if item.id == decision.starter)
+    if view.primary is None:
+        return None
+    return next((item for item in decision.deployments if item.id == view.primary.id), view.primary)
 
 
 def _start(
     transaction: Transaction,
     service: Service,
-    deployment: Deployment,
+    owner: TaskOwner,
     instance_id: str,
     launched: Launched,
     provider: str,
     ids: Ids,
 ) -> str:
     definition, demand = launched.definition, launched.demand
-    settings = settings_of(deployment, service)
+    settings = settings_of(owner, service)
     task = new_task(
         definition,
         cluster=service.cluster,
         task_id=ids.hex32(),
         container_ids=[ids.uuid() for _ in definition.document["containerDefinitions"]],
         group=service_group(service),
-        started_by=deployment.id,
+        started_by=owner.id,
         launch_type=settings["launchType"],
         service=service.name,
-        deployment=deployment.id,
+        deployment=owner.id,
         overrides=None,
         options=_task_options(service, settings, provider),
         tags=_tags(service, definition),
@@ -127,9 +149,13 @@ def _start(
     )
     instance = transaction.get(ContainerInstance, instance_key(service.cluster, instance_id))
     gpu_ids = gpus_for(transaction, instance, demand) if instance else ()
-    task = replace(placed(task, instance_id, demand, gpu_ids), launch_round=deployment.launch_round)
-    transaction.put(task, f"placed on {instance_id} for service {service.name}, deployment {deployment.id}")
+    task = replace(placed(task, instance_id, demand, gpu_ids), launch_round=owner.launch_round)
+    transaction.put(task, f"placed on {instance_id} for service {service.name}, {_kind(owner)} {owner.id}")
     return task.id
+
+
+def _kind(owner: TaskOwner) -> str:
+    return "task set" if isinstance(owner, TaskSet) else "deployment"
 
 
 def _task_options(service: Service, settings: Document, provider: str) -> Document:
@@ -158,8 +184,9 @@ def _count_failure(transaction: Transaction, service: Service, task_id: str) -> 
         transaction.put(replace(task, failure_counted=True))
 
 
-def _record(transaction: Transaction, service: Service, text: str, ids: Ids) -> None:
-    event = events.ServiceEvent(ids.uuid(), transaction.now, events.about(service.name, text))
+def _record(transaction: Transaction, service: Service, announcement: Announcement, ids: Ids) -> None:
+    message = events.about(service.name, announcement.text, announcement.task_set)
+    event = events.ServiceEvent(ids.uuid(), transaction.now, message)
     transaction.record_event(
         events.service_object(service.key), events.EVENT_KIND, events.encode_event(event)
     )

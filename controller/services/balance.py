@@ -32,7 +32,7 @@ class Places(msgspec.Struct, frozen=True):
 
 
 Place = Callable[[int], Places]
-"""Asks the scheduler for places for a number of tasks of the PRIMARY deployment."""
+"""Asks the scheduler for places for a number of tasks of one deployment or task set."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from controller.state.indexes import (
     DEFINITIONS_TO_DELETE,
     DEPLOYMENTS_OF_DEFINITION,
     LIVE_TASKS_OF_DEFINITION,
+    TASK_SETS_OF_DEFINITION,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def unused_definitions(read: Reader) -> list[TaskDefinition]:
         definition
         for definition in read.select(DEFINITIONS_TO_DELETE, True).values()
         if not read.select(LIVE_TASKS_OF_DEFINITION, definition.key)
+        and not read.select(TASK_SETS_OF_DEFINITION, definition.key)
         and not _is_deployed(read, read.select(DEPLOYMENTS_OF_DEFINITION, definition.key).values())
     ]
 

@@ -43,9 +43,9 @@ def decode_event(body: str) -> ServiceEvent:
     return msgspec.json.decode(body, type=ServiceEvent)
 
 
-def about(service: str, text: str) -> str:
-    """A message: ECS's prefix and what happened."""
-    return f"(service {service}) {text}"
+def about(service: str, text: str, task_set: str = "") -> str:
+    """A message: ECS's prefix, which names the task set that it is about, and what happened."""
+    return f"(service {service}, taskSet {task_set}) {text}" if task_set else f"(service {service}) {text}"
 
 
 def started(task_ids: Sequence[str], unhealthy: int) -> str:

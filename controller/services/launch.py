@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ from controller.scheduler.explain import explain
 from controller.scheduler.placement import PlacementRequest, place, place_for_providers
 from controller.scheduler.strategies import parse_strategies
 from controller.services.apply import Launched, service_group
-from controller.services.balance import Places
+from controller.services.balance import Place, Places
 from controller.services.revisions import settings_of
-from controller.state.entities import Deployment, Service, TaskDefinition, task_definition_key
+from controller.state.entities import Service, TaskDefinition, TaskOwner, task_definition_key
 from controller.state.indexes import LIVE_TASKS_OF_SERVICE
 
 if TYPE_CHECKING:
@@ -24,35 +25,34 @@ if TYPE_CHECKING:
 
 
 class MissingTaskDefinition(Exception):
-    """A deployment's task definition is gone from the store, though deployments keep theirs from being
-    deleted."""
+    """The task definition of a deployment or task set is gone from the store, though they keep theirs from
+    being deleted."""
 
-    def __init__(self, service: str, deployment: Deployment) -> None:
-        super().__init__(
-            f"service {service}: {deployment.family}:{deployment.revision} of {deployment.id} is gone"
-        )
+    def __init__(self, service: str, owner: TaskOwner) -> None:
+        super().__init__(f"service {service}: {owner.family}:{owner.revision} of {owner.id} is gone")
 
 
 class Launch:
     """What a service's starts would start, and the scheduler asked for it. Nothing is read unless something
     starts."""
 
-    def __init__(self, read: Reader, service: Service, primary: Deployment | None, random: Random) -> None:
+    def __init__(self, read: Reader, service: Service, random: Random) -> None:
         self._read = read
         self._service = service
-        self._primary = primary
         self._random = random
         self.launched: Launched | None = None
+        """What was asked for last."""
 
-    def places(self, count: int) -> Places:
-        """The scheduler's answer for a number of tasks."""
-        if self._primary is None:
+    def place_for(self, owner: TaskOwner | None) -> Place:
+        """Asks for places for tasks of a deployment or task set; a service without one has none."""
+        return partial(self._places, owner)
+
+    def _places(self, owner: TaskOwner | None, count: int) -> Places:
+        if owner is None:
             return Places()
-        definition = self._read.get(
-            TaskDefinition, task_definition_key(self._primary.family, self._primary.revision)
-        )
+        definition = self._read.get(TaskDefinition, task_definition_key(owner.family, owner.revision))
         if definition is None:
-            raise MissingTaskDefinition(self._service.key, self._primary)
+            raise MissingTaskDefinition(self._service.key, owner)
         service = self._service
         constraints = parse_constraints(
             (
@@ -71,9 +71,9 @@ class Launch:
         candidates = candidates_of(
             self._read, service.cluster, request.group, with_groups=constraints.asks_for_groups
         )
-        strategy = settings_of(self._primary, service).get("capacityProviderStrategy", ())
+        strategy = settings_of(owner, service).get("capacityProviderStrategy", ())
         if strategy:
-            names = distribute(strategy, self._present(self._primary), count)
+            names = distribute(strategy, self._present(owner), count)
             plan, providers = place_for_providers(request, names, candidates, self._random)
         else:
             plan = place(request, candidates, self._random)
@@ -81,11 +81,11 @@ class Launch:
         self.launched = Launched(definition, demand, tuple(providers))
         return Places(plan.placements, explain(plan.refusals) if plan.shortfall else None)
 
-    def _present(self, primary: Deployment) -> Counter[str]:
-        """Tasks of the PRIMARY deployment that are to run, by capacity provider."""
+    def _present(self, owner: TaskOwner) -> Counter[str]:
+        """Tasks of a deployment or task set that are to run, by capacity provider."""
         tasks = self._read.select(LIVE_TASKS_OF_SERVICE, self._service.key).values()
         return Counter(
             task.options.get("capacityProviderName", "")
             for task in tasks
-            if task.deployment == primary.id and task.desired_status == "RUNNING"
+            if task.deployment == owner.id and task.desired_status == "RUNNING"
         )

@@ -16,7 +16,8 @@ from controller.services.ages import Ages
 from controller.services.apply import Ids, apply
 from controller.services.launch import Launch
 from controller.services.step import Announcement, Decision, step
-from controller.services.view import view_of
+from controller.services.task_sets import is_external, step_task_sets
+from controller.services.view import ServiceView, view_of
 from controller.state.changes import Cause, Change
 from controller.state.entities import (
     ContainerInstance,
@@ -24,6 +25,7 @@ from controller.state.entities import (
     InstanceConnection,
     Service,
     Task,
+    TaskSet,
     service_key,
 )
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
@@ -119,7 +121,7 @@ class ServiceLoop:
                 self._on_task(change.old, entity)
             elif isinstance(entity, Service):
                 self._mark(entity.key)
-            elif isinstance(entity, Deployment):
+            elif isinstance(entity, Deployment | TaskSet):
                 self._mark(service_key(entity.cluster, entity.service))
             elif isinstance(entity, ContainerInstance):
                 self._on_instance(entity)
@@ -190,8 +192,8 @@ class ServiceLoop:
                 announced=self._announced(memory),
                 now=transaction.now,
             )
-            launch = Launch(transaction, service, view.primary, self._random)
-            decision = step(view, launch.places)
+            launch = Launch(transaction, service, self._random)
+            decision = _decide(view, launch)
             apply(transaction, view, decision, launch.launched, self._ids)
         self._note(service, memory, decision)
 
@@ -225,6 +227,12 @@ class ServiceLoop:
         self._agenda.forget(key)
         for waiting in self._waiting_for_room.values():
             waiting.discard(key)
+
+
+def _decide(view: ServiceView, launch: Launch) -> Decision:
+    if is_external(view.service):
+        return step_task_sets(view, launch.place_for)
+    return step(view, launch.place_for(view.primary))
 
 
 def _has_cause(announcement: Announcement) -> bool:

@@ -12,7 +12,14 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from controller.state.entities import Deployment, Document, RolloutState, Service, ServiceDeploymentStatus
+from controller.state.entities import (
+    Deployment,
+    Document,
+    RolloutState,
+    Service,
+    ServiceDeploymentStatus,
+    TaskOwner,
+)
 
 REVISION_MEMBERS = ("networkConfiguration", "platformVersion", "monitoring", "capacityProviderStrategy")
 """Members of a service, beside its launch type, that are fixed in each revision of it."""
@@ -30,9 +37,10 @@ def revision_settings(service: Service) -> Document:
     return {"launchType": service.launch_type, **kept}
 
 
-def settings_of(deployment: Deployment, service: Service) -> Document:
-    """What a deployment's revision fixes; deployments of earlier versions have the service's settings."""
-    return deployment.settings or revision_settings(service)
+def settings_of(owner: TaskOwner, service: Service) -> Document:
+    """What a deployment's revision, or a task set, fixes; deployments of earlier versions have the service's
+    settings."""
+    return owner.settings or revision_settings(service)
 
 
 def with_settings(service: Service, settings: Document) -> Service:

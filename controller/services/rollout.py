@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from controller.services.revisions import ended
 from controller.services.view import FailedStart, ServiceView, TaskView
-from controller.state.entities import Deployment
+from controller.state.entities import Deployment, TaskOwner, TaskSet
+
+Owner = TypeVar("Owner", Deployment, TaskSet)
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -31,32 +34,33 @@ def count_outcomes(view: ServiceView, primary: Deployment) -> Outcomes:
 
     Tasks that were launched together fail together: they make one failed round, however many they are.
     """
-    counted = _counted(primary, view)
-    older = tuple(_counted(deployment, view) for deployment in view.older)
-    return Outcomes(counted, older, counted.launch_round != primary.launch_round)
+    after = counted(primary, view)
+    older = tuple(counted(deployment, view) for deployment in view.older)
+    return Outcomes(after, older, after.launch_round != primary.launch_round)
 
 
-def _counted(deployment: Deployment, view: ServiceView) -> Deployment:
-    failures = [failure for failure in view.failed_starts if failure.deployment == deployment.id]
-    good_round = max(deployment.good_round, _newest_round_that_ran(view.tasks, deployment.id))
-    failed_tasks = 0 if good_round > deployment.good_round else deployment.failed_tasks
-    counted = replace(
-        deployment,
+def counted(owner: Owner, view: ServiceView) -> Owner:
+    """A deployment or task set after what its tasks did since the last step."""
+    failures = [failure for failure in view.failed_starts if failure.deployment == owner.id]
+    good_round = max(owner.good_round, _newest_round_that_ran(view.tasks, owner.id))
+    failed_tasks = 0 if good_round > owner.good_round else owner.failed_tasks
+    after = replace(
+        owner,
         good_round=good_round,
         failed_tasks=failed_tasks + len(failures),
-        launch_round=deployment.launch_round + _is_new_round(deployment, failures),
-        last_failed_at=view.now if failures else deployment.last_failed_at,
+        launch_round=owner.launch_round + _is_new_round(owner, failures),
+        last_failed_at=view.now if failures else owner.last_failed_at,
     )
-    return deployment if counted == deployment else replace(counted, updated_at=view.now)
+    return owner if after == owner else replace(after, updated_at=view.now)
 
 
-def _newest_round_that_ran(tasks: Iterable[TaskView], deployment_id: str) -> int:
-    rounds = (task.launch_round for task in tasks if task.has_run and task.deployment == deployment_id)
+def _newest_round_that_ran(tasks: Iterable[TaskView], owner_id: str) -> int:
+    rounds = (task.launch_round for task in tasks if task.has_run and task.deployment == owner_id)
     return max(rounds, default=0)
 
 
-def _is_new_round(deployment: Deployment, failures: list[FailedStart]) -> bool:
-    return any(failure.launch_round >= deployment.launch_round for failure in failures)
+def _is_new_round(owner: TaskOwner, failures: list[FailedStart]) -> bool:
+    return any(failure.launch_round >= owner.launch_round for failure in failures)
 
 
 def complete(deployment: Deployment, now: float) -> Deployment:

@@ -15,7 +15,7 @@ from controller.services.balance import Balance, Budget, Place, balance
 from controller.services.revisions import ended, settings_of, status_of
 from controller.services.rollout import Outcomes, complete, count_outcomes, settle_older
 from controller.services.view import ServiceView, TaskView
-from controller.state.entities import Deployment, ServiceStatus
+from controller.state.entities import Deployment, ServiceStatus, TaskSet
 
 STARTS_PER_STEP = 500
 """Tasks that one step starts at most, so that one large service does not hold up all others."""
@@ -30,6 +30,8 @@ class Stop(msgspec.Struct, frozen=True, gc=False):
     reason: str
     """stoppedReason."""
     was_running: bool
+    task_set: str = ""
+    """Id of its task set, if it is of one."""
 
 
 class Announcement(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +40,8 @@ class Announcement(msgspec.Struct, frozen=True, gc=False):
 
     text: str
     cause: str = ""
+    task_set: str = ""
+    """Id of the task set that it is about, if it is about one."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     """One sentence."""
     starts: tuple[str, ...] = ()
-    """Ids of the instances that get one new task of the PRIMARY deployment each."""
+    """Ids of the instances that get one new task each, of the PRIMARY deployment or of `starter`."""
+    starter: str = ""
+    """Id of the task set that starts tasks: one at a time, since the next one's places depend on them."""
     replaces_unhealthy: int = 0
     """How many of the new tasks stand in for unhealthy ones."""
     stops: tuple[Stop, ...] = ()
@@ -54,6 +60,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Deployments to put, changed."""
     removed: tuple[Deployment, ...] = ()
     """Deployments to remove, as they are at last: their last task has ended."""
+    task_sets: tuple[TaskSet, ...] = ()
+    """Task sets to put, changed."""
+    removed_task_sets: tuple[TaskSet, ...] = ()
+    """Task sets to remove: they were deleted, and their last task has ended."""
     counted: tuple[str, ...] = ()
     """Ids of ended tasks whose failed start is now counted."""
     service_status: ServiceStatus = "ACTIVE"
@@ -77,12 +87,12 @@ def step(view: ServiceView, place: Place) -> Decision:
     kept = {task.id for task in keep}
     replaced = [task for task in live if task.id not in kept]
     hold_s = launch_delay(outcomes.primary) if outcomes.newly_failed else view.launch_hold_s
-    may_launch = hold_s <= 0 and outcomes.primary.rollout_state != "FAILED"
+    may_launch = hold_s <= 0 and not _has_failed(outcomes.primary)
     result = balance(keep, replaced, _budget(view, outcomes.primary, may_launch=may_launch), place)
     steady = _is_steady(view, keep, outcomes.primary)
     primary, older, removed, status = _settle(view, outcomes, steady)
     return Decision(
-        summary=_summary(result, keep, replaced, outcomes.primary, steady=steady, hold_s=hold_s),
+        summary=summarise(result, keep, replaced, steady=steady, failed=_has_failed(primary), hold_s=hold_s),
         starts=result.starts,
         replaces_unhealthy=min(len(result.starts), sum(task.unhealthy for task in replaced)),
         stops=tuple(_stop(task, outcomes.primary) for task in result.stops),
@@ -93,14 +103,18 @@ def step(view: ServiceView, place: Place) -> Decision:
         announcements=_announcements(view, result, outcomes, primary, keep),
         steady=steady,
         lacks_room=result.shortage is not None,
-        wake_after_s=_wake_after(view, result, hold_s),
+        wake_after_s=wake_after(view, result, hold_s),
     )
 
 
 def _stays(task: TaskView, primary: Deployment) -> bool:
     """Whether a task is to stay. A FAILED deployment replaces no task of an older one."""
-    wanted = task.deployment == primary.id or primary.rollout_state == "FAILED"
+    wanted = task.deployment == primary.id or _has_failed(primary)
     return wanted and not task.displaced and not task.unhealthy
+
+
+def _has_failed(primary: Deployment) -> bool:
+    return primary.rollout_state == "FAILED"
 
 
 def _budget(view: ServiceView, primary: Deployment, *, may_launch: bool) -> Budget:
@@ -180,7 +194,8 @@ def _announcements(
     return tuple(item for item in found if item.cause not in view.announced)
 
 
-def _wake_after(view: ServiceView, result: Balance, hold_s: float) -> float | None:
+def wake_after(view: ServiceView, result: Balance, hold_s: float) -> float | None:
+    """Seconds after which to look again, whatever happens; None for not before something happens."""
     if len(result.starts) == STARTS_PER_STEP:
         return 0.0
     waits = [view.changes_in_s] if view.changes_in_s is not None else []
@@ -189,15 +204,16 @@ def _wake_after(view: ServiceView, result: Balance, hold_s: float) -> float | No
     return min(waits, default=None)
 
 
-def _summary(
+def summarise(
     result: Balance,
     keep: list[TaskView],
     replaced: list[TaskView],
-    primary: Deployment,
     *,
     steady: bool,
+    failed: bool,
     hold_s: float,
 ) -> str:
+    """What is done, or waited for, in words."""
     if steady:
         return "is steady"
     parts = []
@@ -212,7 +228,7 @@ def _summary(
             parts.append("waits for the protection of tasks to end")
         case "room":
             parts.append("waits for room on container instances")
-        case "hold" if primary.rollout_state == "FAILED":
+        case "hold" if failed:
             parts.append("starts nothing: its deployment has failed")
         case "hold":
             parts.append(f"waits {hold_s:.0f} s before it launches again after failed starts")

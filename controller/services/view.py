@@ -16,10 +16,17 @@ from controller.state.entities import (
     Service,
     Task,
     TaskDefinition,
+    TaskOwner,
+    TaskSet,
     instance_key,
     task_definition_key,
 )
-from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE, UNCOUNTED_FAILED_STARTS
+from controller.state.indexes import (
+    DEPLOYMENTS_OF_SERVICE,
+    LIVE_TASKS_OF_SERVICE,
+    TASK_SETS_OF_SERVICE,
+    UNCOUNTED_FAILED_STARTS,
+)
 from controller.state.lifecycle import health_status, is_running
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     id: str
     deployment: str
+    """Id of the deployment or task set that started it."""
     launch_round: int = 0
     instance: str = ""
     provider: str = ""
@@ -67,10 +75,14 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     primary: Deployment | None
     older: tuple[Deployment, ...] = ()
     """Deployments that the PRIMARY one replaces, and forgotten ones of an earlier service of this name."""
+    task_sets: tuple[TaskSet, ...] = ()
+    """Those of a service with the deployment controller EXTERNAL, the PRIMARY one first, then the oldest."""
     tasks: tuple[TaskView, ...] = ()
     failed_starts: tuple[FailedStart, ...] = ()
     launch_hold_s: float = 0.0
     """Seconds for which the PRIMARY deployment's launch back-off still holds."""
+    task_set_holds_s: Mapping[str, float] = {}
+    """The same for each task set, by its id."""
     changes_in_s: float | None = None
     """Seconds until a task becomes healthy, or unhealthy, by the mere passing of time."""
     announced: frozenset[str] = frozenset()
@@ -146,17 +158,24 @@ def view_of(
     )
     primary = next((deployment for deployment in deployments if deployment.status == "PRIMARY"), None)
     hold_s = _launch_hold(primary, ages) if primary else 0.0
+    task_sets = sorted(
+        read.select(TASK_SETS_OF_SERVICE, service.key).values(),
+        key=lambda task_set: (task_set.status != "PRIMARY", task_set.created_at, task_set.id),
+    )
+    task_set_holds_s = {task_set.id: _launch_hold(task_set, ages) for task_set in task_sets}
     ages.forget_unasked()
     return ServiceView(
         service=service,
         primary=primary,
         older=tuple(deployment for deployment in deployments if deployment is not primary),
+        task_sets=tuple(task_sets),
         tasks=tasks,
         failed_starts=tuple(
             FailedStart(task.id, task.deployment or "", task.launch_round)
             for task in read.select(UNCOUNTED_FAILED_STARTS, service.key).values()
         ),
         launch_hold_s=hold_s,
+        task_set_holds_s=task_set_holds_s,
         changes_in_s=moment.changes_in_s,
         announced=announced,
         now=now,
@@ -215,8 +234,8 @@ def _health(moment: _Moment, task: Task) -> tuple[bool, bool]:
     return status == "HEALTHY", status == "UNHEALTHY" and moment.older_than(task.id, started_at, grace_s)
 
 
-def _launch_hold(primary: Deployment, ages: Ages) -> float:
-    delay = launch_delay(primary)
-    if not delay or primary.last_failed_at is None:
+def _launch_hold(owner: TaskOwner, ages: Ages) -> float:
+    delay = launch_delay(owner)
+    if not delay or owner.last_failed_at is None:
         return 0.0
-    return ages.remaining(primary.id, primary.last_failed_at, delay)
+    return ages.remaining(owner.id, owner.last_failed_at, delay)

@@ -35,6 +35,8 @@ ServiceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 SchedulingStrategy = Literal["REPLICA", "DAEMON"]
 DeploymentStatus = Literal["PRIMARY", "ACTIVE", "INACTIVE"]
 RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
+TaskSetStatus = Literal["PRIMARY", "ACTIVE", "DRAINING"]
+StabilityStatus = Literal["STABILIZING", "STEADY_STATE"]
 ServiceDeploymentStatus = Literal[
     "IN_PROGRESS",
     "SUCCESSFUL",
@@ -246,9 +248,9 @@ class Task(Entity, frozen=True, kw_only=True):
     service: str | None = None
     """Name of the service that owns the task; None for a standalone task."""
     deployment: str | None = None
-    """Id of the deployment (`ecs-svc/...`) that started the task."""
+    """Id of the deployment or task set (`ecs-svc/...`) that started the task."""
     launch_round: int = 0
-    """The deployment's `launch_round` when it started the task."""
+    """The deployment's or task set's `launch_round` when it started the task."""
     failure_counted: bool = False
     """Whether the deployment has counted this task as one that ended before it ran."""
     desired_status: DesiredStatus = "RUNNING"
@@ -366,6 +368,51 @@ class Deployment(Entity, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return deployment_key(self.cluster, self.service, self.id)
+
+
+class TaskSet(Entity, frozen=True, kw_only=True):
+    """One task set of a service with the deployment controller EXTERNAL.
+
+    It is a share of the service's desired count, in tasks of one task definition revision.
+    """
+
+    kind: ClassVar[str] = "task-set"
+
+    cluster: str
+    service: str
+    id: str
+    """`ecs-svc/` and digits."""
+    status: TaskSetStatus = "ACTIVE"
+    family: str
+    revision: int
+    external_id: str = ""
+    scale: float = 0.0
+    """Percent of the service's desired count."""
+    settings: Document = {}
+    """What its tasks are launched with beside the task definition: launchType, networkConfiguration,
+    platformVersion, capacityProviderStrategy."""
+    stability_status: StabilityStatus = "STABILIZING"
+    stability_status_at: float
+    """When `stability_status` last changed."""
+    failed_tasks: int = 0
+    launch_round: int = 0
+    good_round: int = 0
+    last_failed_at: float | None = None
+    """These four as in a deployment."""
+    client_token: str = ""
+    fingerprint: str = ""
+    """Digest of the request that created it, without its token."""
+    created_at: float
+    updated_at: float
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return task_set_key(self.cluster, self.service, self.id)
+
+
+TaskOwner = Deployment | TaskSet
+"""What starts the tasks of a service and counts their failed starts."""
 
 
 class QuarantinedTask(Entity, frozen=True, kw_only=True):
@@ -533,6 +580,11 @@ def deployment_key(cluster: str, service: str, deployment_id: str) -> str:
     return f"{cluster}/{service}/{deployment_id}"
 
 
+def task_set_key(cluster: str, service: str, task_set_id: str) -> str:
+    """Key of a task set."""
+    return f"{cluster}/{service}/{task_set_id}"
+
+
 def task_definition_key(family: str, revision: int) -> str:
     """Key of a task definition revision, as users write it."""
     return f"{family}:{revision}"
@@ -547,6 +599,7 @@ KINDS: tuple[type[Entity], ...] = (
     Task,
     Service,
     Deployment,
+    TaskSet,
     QuarantinedTask,
     RunTaskToken,
     CapacityProvider,

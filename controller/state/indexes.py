@@ -14,6 +14,7 @@ from controller.state.entities import (
     Service,
     Task,
     TaskDefinition,
+    TaskSet,
     instance_key,
     service_key,
     task_definition_key,
@@ -146,6 +147,16 @@ DEPLOYMENTS_OF_DEFINITION: Index[Deployment] = Index(
 )
 """Deployments by the key of their task definition, INACTIVE ones too."""
 
+TASK_SETS_OF_SERVICE: Index[TaskSet] = Index(
+    TaskSet, lambda task_set: (service_key(task_set.cluster, task_set.service),)
+)
+"""Task sets by the key of their service."""
+
+TASK_SETS_OF_DEFINITION: Index[TaskSet] = Index(
+    TaskSet, lambda task_set: (task_definition_key(task_set.family, task_set.revision),)
+)
+"""Task sets by the key of their task definition."""
+
 QUARANTINED_BY_CLUSTER: Index[QuarantinedTask] = Index(QuarantinedTask, lambda task: (task.cluster,))
 """Quarantined tasks by cluster."""
 
@@ -176,6 +187,8 @@ INDEXES: tuple[Index[Any], ...] = (
     DEFINITIONS_OF_FAMILY,
     DEFINITIONS_TO_DELETE,
     DEPLOYMENTS_OF_DEFINITION,
+    TASK_SETS_OF_SERVICE,
+    TASK_SETS_OF_DEFINITION,
     QUARANTINED_BY_CLUSTER,
     QUARANTINED_ON_INSTANCE,
     AGENT_KEYS_BY_CLUSTER,

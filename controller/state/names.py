@@ -62,6 +62,10 @@ class Names(msgspec.Struct, frozen=True):
         """ARN of the service revision that a deployment makes."""
         return self._of_deployment("service-revision", deployment)
 
+    def task_set(self, cluster: str, service: str, task_set_id: str) -> str:
+        """ARN of a task set."""
+        return f"arn:aws:ecs:{self.region}:{self.account}:task-set/{cluster}/{service}/{task_set_id}"
+
     def capacity_provider(self, name: str) -> str:
         """ARN of a capacity provider by name."""
         return f"arn:aws:ecs:{self.region}:{self.account}:capacity-provider/{name}"

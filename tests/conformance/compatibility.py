@@ -39,7 +39,7 @@ _GROUP = {"autoScalingGroupArn": "arn:aws:autoscaling:us-east-1:1:autoScalingGro
 _PROBES: dict[str, dict[str, Any]] = {
     "CreateCapacityProvider": {"name": "new"},
     "CreateService": {"serviceName": "new", "taskDefinition": "web", "desiredCount": 0},
-    "CreateTaskSet": {"service": "web", "cluster": "default", "taskDefinition": "web"},
+    "CreateTaskSet": {"service": "external", "cluster": "default", "taskDefinition": "web"},
     "RegisterTaskDefinition": {"family": "new", "containerDefinitions": [_CONTAINER]},
     "RunTask": {"taskDefinition": "web"},
     "StartTask": {"taskDefinition": "web", "containerInstances": ["0" * 32]},
@@ -63,6 +63,7 @@ async def _refused_members(operation: str, note: Note) -> Refused:
         try:
             await door("RegisterTaskDefinition", family="web", containerDefinitions=[_CONTAINER])
             await door("CreateService", serviceName="web", taskDefinition="web", desiredCount=0)
+            await door("CreateService", serviceName="external", deploymentController={"type": "EXTERNAL"})
             await door("CreateCapacityProvider", name="hosts", autoScalingGroupProvider=_GROUP)
             refused: Refused = {}
             for members in _probes(operation):

@@ -428,14 +428,6 @@ def test_commands_are_run_in_a_cluster(ecs: Any, cluster: str) -> None:
     assert error.value.response["Error"]["Code"] == "InvalidParameterException"
 
 
-def test_a_service_of_ecs_has_no_task_sets(ecs: Any, cluster: str, family: str) -> None:
-    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=0)
-    service = {"cluster": cluster, "service": "web"}
-    assert ecs.describe_task_sets(**service, include=["TAGS"])["taskSets"] == []
-    with pytest.raises(ecs.exceptions.TaskSetNotFoundException):
-        ecs.delete_task_set(**service, taskSet="ecs-svc/1", force=True)
-
-
 def test_storage_and_accelerators_of_an_override_are_shown(
     ecs: Any, cluster: str, family: str, agent: PlayedAgent
 ) -> None:

@@ -67,6 +67,9 @@ async def _furnish(door: Door) -> Known:
     await door("DeregisterTaskDefinition", taskDefinition="web:1")
     service = await door("CreateService", serviceName="web", taskDefinition="web", desiredCount=1)
     service_arn, deployment = service["service"]["serviceArn"], service["service"]["deployments"][0]["id"]
+    await door("CreateService", serviceName="sets", desiredCount=4, deploymentController={"type": "EXTERNAL"})
+    task_set = await door("CreateTaskSet", cluster="default", service="sets", taskDefinition="web")
+    task_set_arn, task_set_id = task_set["taskSet"]["taskSetArn"], task_set["taskSet"]["id"]
     shown = service["service"]
     deployments = [shown["currentServiceDeployment"], shown["currentServiceDeployment"] + "0"]
     revisions = [shown["currentServiceRevisions"][0]["arn"], deployments[0]]
@@ -74,7 +77,8 @@ async def _furnish(door: Door) -> Known:
     clusters = ["default", "side", side["cluster"]["clusterArn"], "missing"]
     tasks = [task["taskArn"], _last(task["taskArn"]), "0" * 32]
     instances = [arn, _last(arn), "0" * 32]
-    services = ["web", service_arn, "missing"]
+    services = ["web", service_arn, "sets", "missing"]
+    task_sets = [task_set_id, task_set_arn, deployment]
     task_definitions = ["web", "web:1", "web:2", definition, "missing"]
     return {
         "capacityProvider": ["FARGATE", "FARGATE_SPOT", "missing"],
@@ -96,8 +100,15 @@ async def _furnish(door: Door) -> Known:
         "filter": ["attribute:ecs.os-type == linux", "agentConnected == true", "attribute:x in [a"],
         "group": ["web", "family:web", "service:web"],
         "name": ["web", "CPU", "MEMORY", "PORTS", "containerInsights", "taskLongArnFormat", "rack"],
-        "primaryTaskSet": [deployment],
-        "resourceArn": [service_arn, task["taskArn"], arn, definition, side["cluster"]["clusterArn"]],
+        "primaryTaskSet": task_sets,
+        "resourceArn": [
+            service_arn,
+            task["taskArn"],
+            arn,
+            definition,
+            side["cluster"]["clusterArn"],
+            task_set_arn,
+        ],
         "service": services,
         "serviceDeploymentArn": deployments,
         "serviceDeploymentArns": deployments,
@@ -109,6 +120,8 @@ async def _furnish(door: Door) -> Known:
         "targetId": instances,
         "task": tasks,
         "taskDefinition": task_definitions,
+        "taskSet": task_sets,
+        "taskSets": task_sets,
         "taskDefinitions": task_definitions,
         "tasks": tasks,
         "value": ["enabled", "disabled"],

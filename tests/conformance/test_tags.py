@@ -20,12 +20,15 @@ def resources(ecs: Any, cluster: str, family: str, agent: PlayedAgent, name: str
         name=name, autoScalingGroupProvider={"autoScalingGroupArn": f"{name}-group"}
     )
     definition = ecs.describe_task_definition(taskDefinition=family)
+    ecs.create_service(cluster=cluster, serviceName="sets", deploymentController={"type": "EXTERNAL"})
+    task_set = ecs.create_task_set(cluster=cluster, service="sets", taskDefinition=family)["taskSet"]
     return {
         "cluster": task["clusterArn"],
         "container instance": agent.arn,
         "service": service["service"]["serviceArn"],
         "task": task["taskArn"],
         "task definition": definition["taskDefinition"]["taskDefinitionArn"],
+        "task set": task_set["taskSetArn"],
         "capacity provider": provider["capacityProvider"]["capacityProviderArn"],
     }
 
@@ -47,6 +50,7 @@ def test_describing_shows_the_tags_that_were_put(ecs: Any, resources: dict[str, 
         ecs.describe_clusters(clusters=[cluster], **include)["clusters"][0]["tags"],
         ecs.describe_services(cluster=cluster, services=["web"], **include)["services"][0]["tags"],
         ecs.describe_tasks(cluster=cluster, tasks=[resources["task"]], **include)["tasks"][0]["tags"],
+        ecs.describe_task_sets(cluster=cluster, service="sets", **include)["taskSets"][0]["tags"],
         ecs.describe_task_definition(taskDefinition=resources["task definition"], **include)["tags"],
         ecs.describe_container_instances(
             cluster=cluster, containerInstances=[resources["container instance"]], **include
@@ -55,7 +59,7 @@ def test_describing_shows_the_tags_that_were_put(ecs: Any, resources: dict[str, 
             "capacityProviders"
         ][0]["tags"],
     ]
-    assert shown == [tags] * 6
+    assert shown == [tags] * 7
 
 
 def test_what_is_not_there_cannot_be_tagged(ecs: Any, resources: dict[str, str]) -> None:

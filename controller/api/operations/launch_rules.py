@@ -110,14 +110,17 @@ def check_network(definition: TaskDefinition, network_configuration: Document | 
         raise InvalidParameterException("subnets can not be empty.")
 
 
-def placement_of(definition: TaskDefinition, request: Document) -> tuple[Constraints, tuple[Strategy, ...]]:
-    """Constraints of the definition and the request together, and the request's strategies.
+def placement_of(
+    definition: TaskDefinition | None, request: Document
+) -> tuple[Constraints, tuple[Strategy, ...]]:
+    """Constraints of the definition, if there is one yet, and the request together, and the request's
+    strategies.
 
     Raises:
         InvalidParameterException: too many, or one that ECS does not have.
     """
     constraints = [
-        *definition.document["placementConstraints"],
+        *(definition.document["placementConstraints"] if definition else ()),
         *request.get("placementConstraints", ()),
     ]
     strategies = request.get("placementStrategy", ())

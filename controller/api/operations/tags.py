@@ -24,10 +24,11 @@ from controller.state.entities import (
     Tag,
     Task,
     TaskDefinition,
+    TaskSet,
     task_key,
 )
 
-Tagged = CapacityProvider | Cluster | ContainerInstance | Service | Task | TaskDefinition
+Tagged = CapacityProvider | Cluster | ContainerInstance | Service | Task | TaskDefinition | TaskSet
 
 _KINDS: dict[str, type[Tagged]] = {
     "capacity-provider": CapacityProvider,
@@ -36,10 +37,11 @@ _KINDS: dict[str, type[Tagged]] = {
     "service": Service,
     "task": Task,
     "task-definition": TaskDefinition,
+    "task-set": TaskSet,
 }
 """What a resource type in an ARN is kept as. A record's key is what follows the type."""
 
-_IN_CLUSTERS = ("container-instance", "service", "task")
+_IN_CLUSTERS = ("container-instance", "service", "task", "task-set")
 """Types whose ARNs carry the name of their cluster."""
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.api.render.task import platform_version
+from controller.api.render.capacity import TaskCounts, capacity_members, platform_members
+from controller.api.render.task_set import OF_PRIMARY_TASK_SET, render_task_set, task_sets_of
 from controller.api.tags import render_tags
 from controller.services.events import ServiceEvent
 from controller.services.revisions import settings_of
+from controller.services.task_sets import is_external
 from controller.state.entities import Deployment, Document, Service, Task
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE
 from controller.state.kernel import Reader
-from controller.state.lifecycle import is_running
 
 _OPTIONAL_MEMBERS = ("networkConfiguration", "deploymentController")
 _OF_DEPLOYMENTS_TOO = ("networkConfiguration",)
@@ -20,20 +21,6 @@ _CONFIGURATION_DEFAULTS = {
     "strategy": "ROLLING",
     "bakeTimeInMinutes": 0,
 }
-
-
-class TaskCounts:
-    """Tasks of a service or deployment by what they are doing."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        starting = [task for task in tasks if task.desired_status == "RUNNING" and task.disposition == "NONE"]
-        self.running = sum(is_running(task) for task in starting)
-        self.pending = len(starting) - self.running
-
-    @property
-    def total(self) -> int:
-        """Tasks that are meant to stay, RUNNING or on their way there."""
-        return self.running + self.pending
 
 
 def render_service(
@@ -72,8 +59,10 @@ def render_service(
         "createdBy": service.created_by,
         "tags": render_tags(service.tags) if with_tags else [],
     }
-    shown.update(_platform(service.launch_type, options))
+    shown.update(platform_members(service.launch_type, options))
     shown.update({member: options[member] for member in _OPTIONAL_MEMBERS if member in options})
+    if is_external(service):
+        _show_task_sets(shown, service, read, with_tags=with_tags)
     primary = primary_deployment(service, read)
     if primary is not None:
         shown["taskDefinition"] = read.names.task_definition_revision(primary.family, primary.revision)
@@ -87,6 +76,16 @@ def render_service(
     return shown
 
 
+def _show_task_sets(shown: Document, service: Service, read: Reader, *, with_tags: bool) -> None:
+    """Show a service's task sets, and as its own what the PRIMARY one fixes, or else nothing of that."""
+    task_sets = task_sets_of(service, read)
+    shown["taskSets"] = [render_task_set(item, service, read, with_tags=with_tags) for item in task_sets]
+    del shown["launchType"]
+    if task_sets and task_sets[0].status == "PRIMARY":
+        primary = shown["taskSets"][0]
+        shown.update({name: primary[name] for name in OF_PRIMARY_TASK_SET if name in primary})
+
+
 def deployment_configuration(service: Service) -> Document:
     """How a service is deployed, defaults filled."""
     return {
@@ -95,12 +94,6 @@ def deployment_configuration(service: Service) -> Document:
         "maximumPercent": service.maximum_percent,
         "minimumHealthyPercent": service.minimum_healthy_percent,
     }
-
-
-def capacity_members(launch_type: str, settings: Document) -> Document:
-    """What tasks run on: a capacity provider strategy, or else a launch type."""
-    strategy = settings.get("capacityProviderStrategy")
-    return {"capacityProviderStrategy": strategy} if strategy else {"launchType": launch_type}
 
 
 def current_deployments(service: Service, read: Reader) -> list[Deployment]:
@@ -149,7 +142,7 @@ def _render_deployment(
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
-    shown.update(_platform(settings["launchType"], settings))
+    shown.update(platform_members(settings["launchType"], settings))
     shown.update({name: settings[name] for name in _OF_DEPLOYMENTS_TOO if name in settings})
     return shown
 
@@ -169,9 +162,3 @@ def _render_current_revision(
 def requested_count(deployment: Deployment, service: Service | None, counts: TaskCounts) -> int:
     """Tasks that a deployment is to have: the PRIMARY one all of them, an older one what it has left."""
     return service.desired_count if service and deployment.status == "PRIMARY" else counts.total
-
-
-def _platform(launch_type: str, settings: Document) -> Document:
-    if launch_type != "FARGATE":
-        return {}
-    return {"platformVersion": platform_version(settings), "platformFamily": "Linux"}

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from controller.api.render.service import (
-    TaskCounts,
-    capacity_members,
-    deployment_configuration,
-    requested_count,
-)
-from controller.api.render.task import platform_version
+from controller.api.render.capacity import TaskCounts, capacity_members, platform_members
+from controller.api.render.service import deployment_configuration, requested_count
 from controller.services.revisions import revision_settings, status_of
 from controller.state.entities import (
     Deployment,
@@ -104,9 +99,7 @@ def render_service_revision(deployment: Deployment, read: Reader) -> Document:
     }
     if settings:
         shown.update(capacity_members(settings["launchType"], settings))
-    if settings.get("launchType") == "FARGATE":
-        shown["platformVersion"] = platform_version(settings)
-        shown["platformFamily"] = "Linux"
+        shown.update(platform_members(settings["launchType"], settings))
     return shown
 
 

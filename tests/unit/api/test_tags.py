@@ -21,6 +21,7 @@ from controller.state.entities import (
     Tag,
     Task,
     TaskDefinition,
+    TaskSet,
 )
 from tests.unit.api.conftest import Api
 
@@ -37,6 +38,16 @@ RESOURCES = {
     f"task/default/{ID}": Task(cluster="default", id=ID, family="web", revision=1, created_at=1.0),
     "task-definition/web:1": TaskDefinition(
         family="web", revision=1, status="INACTIVE", document={}, registered_at=1.0
+    ),
+    "task-set/default/web/ecs-svc/1": TaskSet(
+        cluster="default",
+        service="web",
+        id="ecs-svc/1",
+        family="web",
+        revision=1,
+        stability_status_at=1.0,
+        created_at=1.0,
+        updated_at=1.0,
     ),
 }
 

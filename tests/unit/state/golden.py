@@ -23,6 +23,7 @@ from controller.state.entities import (
     TaskDefinition,
     TaskDefinitionFamily,
     TaskRole,
+    TaskSet,
 )
 
 GOLDEN: dict[str, tuple[Entity, str]] = {
@@ -271,6 +272,38 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
             '[1,{"name":"db/password","versions":[{"id":"00000000-0000-4000-8000-000000000001","ciphertex'
             't":"c2VjcmV0","created_at":1700000014.0,"stages":["AWSCURRENT"]}],"created_at":1700000014.0}'
             "]"
+        ),
+    ),
+    "task-set": (
+        TaskSet(
+            cluster="default",
+            service="web",
+            id="ecs-svc/9223370336854775807",
+            status="PRIMARY",
+            family="web",
+            revision=7,
+            external_id="green",
+            scale=12.5,
+            settings={"launchType": "EC2"},
+            stability_status="STEADY_STATE",
+            stability_status_at=1_700_000_015.0,
+            failed_tasks=1,
+            launch_round=2,
+            good_round=1,
+            last_failed_at=1_700_000_014.5,
+            client_token="once",
+            fingerprint="0f",
+            created_at=1_700_000_014.0,
+            updated_at=1_700_000_015.0,
+            tags=(Tag("team", "web"),),
+        ),
+        (
+            '[1,{"cluster":"default","service":"web","id":"ecs-svc/9223370336854775807","status":"PRIMA'
+            'RY","family":"web","revision":7,"external_id":"green","scale":12.5,"settings":{"launchType'
+            '":"EC2"},"stability_status":"STEADY_STATE","stability_status_at":1700000015.0,"failed_task'
+            's":1,"launch_round":2,"good_round":1,"last_failed_at":1700000014.5,"client_token":"once","'
+            'fingerprint":"0f","created_at":1700000014.0,"updated_at":1700000015.0,"tags":[{"key":"team'
+            '","value":"web"}]}]'
         ),
     ),
 }

@@ -18,9 +18,11 @@ from controller.api.operations.services.stop_deployment import (
     stop_service_deployment,
 )
 from controller.api.operations.services.task_sets import (
-    change_task_set,
     create_task_set,
+    delete_task_set,
     describe_task_sets,
+    update_service_primary_task_set,
+    update_task_set,
 )
 from controller.api.operations.services.update import update_service
 
@@ -33,9 +35,9 @@ OPERATIONS: dict[str, Handler] = {
     "ListServicesByNamespace": list_services_by_namespace,
     "CreateTaskSet": create_task_set,
     "DescribeTaskSets": describe_task_sets,
-    "UpdateTaskSet": change_task_set,
-    "DeleteTaskSet": change_task_set,
-    "UpdateServicePrimaryTaskSet": change_task_set,
+    "UpdateTaskSet": update_task_set,
+    "DeleteTaskSet": delete_task_set,
+    "UpdateServicePrimaryTaskSet": update_service_primary_task_set,
     "ListServiceDeployments": list_service_deployments,
     "DescribeServiceDeployments": describe_service_deployments,
     "DescribeServiceRevisions": describe_service_revisions,

@@ -8,12 +8,14 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import resolve_cluster, resolve_task_definition
 from controller.api.operations.launch_rules import (
+    DEFAULT_LAUNCH_TYPE,
     Capacity,
     capacity_of,
     check_launch_type,
     check_network,
     placement_of,
 )
+from controller.api.operations.services.external import check_external
 from controller.api.operations.services.records import new_deployment
 from controller.api.operations.services.refusals import refuse_unsupported
 from controller.api.operations.services.settings import (
@@ -28,6 +30,7 @@ from controller.api.operations.services.settings import (
 )
 from controller.api.render.service import primary_deployment, render_service
 from controller.api.tags import parse_tags
+from controller.services.task_sets import has_external_controller
 from controller.state.entities import (
     Cluster,
     Document,
@@ -40,7 +43,8 @@ from controller.state.indexes import DEPLOYMENTS_OF_SERVICE
 
 
 def create_service(context: RequestContext, request: Document) -> Document:
-    """Create a service with its first deployment. Repeating the call answers the service as it is.
+    """Create a service with its first deployment, or with the controller EXTERNAL without any. Repeating the
+    call answers the service as it is.
 
     The name of an INACTIVE service may be used again; the new service has nothing of the old one.
     """
@@ -48,19 +52,25 @@ def create_service(context: RequestContext, request: Document) -> Document:
     check_service_name(request["serviceName"])
     check_client_token(request)
     refuse_unsupported(request)
-    capacity = capacity_of(context.read, request, cluster)
-    definition = _definition(context, request, capacity.launch_type)
+    if has_external_controller(request):
+        check_external(request)
+        capacity, definition = Capacity(DEFAULT_LAUNCH_TYPE), None
+    else:
+        capacity = capacity_of(context.read, request, cluster)
+        definition = _definition(context, request, capacity.launch_type)
     service = _new_service(context, cluster, request, capacity)
     existing = context.read.get(Service, service_key(cluster.name, service.name))
     if existing is not None and existing.status != "INACTIVE":
         _check_same(context, existing, service, definition)
         return {"service": render_service(existing, context.read, with_tags=True)}
-    deployment = new_deployment(service, definition, context.ids.deployment_id(), service.created_at)
     with context.transaction() as transaction:
         for old in list(transaction.select(DEPLOYMENTS_OF_SERVICE, service.key).values()):
             retire_deployment(transaction, old)
         transaction.put(service, f"created with desired count {service.desired_count}")
-        transaction.put(deployment, f"started for {definition.key}: the service was created")
+        if definition is not None:
+            id_ = context.ids.deployment_id()
+            deployment = new_deployment(service, definition, id_, service.created_at)
+            transaction.put(deployment, f"started for {definition.key}: the service was created")
     return {"service": render_service(service, context.read, with_tags=True)}
 
 
@@ -96,7 +106,7 @@ def _new_service(context: RequestContext, cluster: Cluster, request: Document, c
 
 
 def _check_same(
-    context: RequestContext, existing: Service, asked: Service, definition: TaskDefinition
+    context: RequestContext, existing: Service, asked: Service, definition: TaskDefinition | None
 ) -> None:
     """Raise unless a repeated call asks for the service as it is."""
     if existing.status == "DRAINING":
@@ -109,5 +119,6 @@ def _check_same(
     )
     primary = primary_deployment(existing, context.read)
     running = (primary.family, primary.revision) if primary is not None else None
-    if same != existing or running != (definition.family, definition.revision):
+    wanted = (definition.family, definition.revision) if definition is not None else None
+    if same != existing or running != wanted:
         raise InvalidParameterException("Creation of service was not idempotent.")

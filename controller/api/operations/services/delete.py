@@ -8,7 +8,9 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException, ServiceNotFoundException
 from controller.api.operations.services.finding import named_service
 from controller.api.render.service import render_service
+from controller.services.task_sets import draining
 from controller.state.entities import Document
+from controller.state.indexes import TASK_SETS_OF_SERVICE
 
 
 def delete_service(context: RequestContext, request: Document) -> Document:
@@ -22,4 +24,6 @@ def delete_service(context: RequestContext, request: Document) -> Document:
         service = replace(service, status="DRAINING", desired_count=0)
         with context.transaction() as transaction:
             transaction.put(service, "deleted by force" if request.get("force") else "deleted")
+            for task_set in list(transaction.select(TASK_SETS_OF_SERVICE, service.key).values()):
+                transaction.put(draining(task_set, transaction.now), "its service was deleted")
     return {"service": render_service(service, context.read, with_tags=True)}

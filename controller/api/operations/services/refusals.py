@@ -28,8 +28,8 @@ def refuse_unsupported(request: Document) -> None:
     if request.get("serviceConnectConfiguration", {}).get("enabled"):
         raise _unsupported("serviceConnectConfiguration", "publish fixed host ports")
     controller = request.get("deploymentController", {}).get("type", "ECS")
-    if controller != "ECS":
-        raise _unsupported(f"The deployment controller {controller}", "use ECS")
+    if controller == "CODE_DEPLOY":
+        raise _unsupported("The deployment controller CODE_DEPLOY", "use ECS, or EXTERNAL with task sets")
     if request.get("schedulingStrategy") == "DAEMON":
         raise _unsupported(
             "The scheduling strategy DAEMON",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from controller.api.errors import InvalidParameterException
+from controller.services.task_sets import has_external_controller
 from controller.state.entities import Document
 
 DEFAULT_MAXIMUM_PERCENT = 200
@@ -56,12 +57,14 @@ def check_client_token(request: Document) -> None:
 
 
 def desired_count_of(request: Document) -> int:
-    """The desired count of a REPLICA service, which is required.
+    """The desired count of a REPLICA service, which is required unless its controller is EXTERNAL.
 
     Raises:
         InvalidParameterException: it is missing or negative.
     """
     desired: int | None = request.get("desiredCount")
+    if desired is None and has_external_controller(request):
+        return 0
     if desired is None:
         raise InvalidParameterException(
             "The desired count is required for services with the REPLICA scheduling strategy."

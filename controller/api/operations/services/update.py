@@ -13,6 +13,7 @@ from controller.api.operations.launch_rules import (
     placement_of,
     strategy_of,
 )
+from controller.api.operations.services.external import check_controller, check_external_update
 from controller.api.operations.services.finding import active_service
 from controller.api.operations.services.records import new_deployment, put_next
 from controller.api.operations.services.refusals import refuse_unsupported
@@ -24,6 +25,7 @@ from controller.api.operations.services.settings import (
 from controller.api.render.service import primary_deployment, render_service
 from controller.scheduler.capacity import launch_type_of_strategy
 from controller.services.revisions import revision_settings, settings_of
+from controller.services.task_sets import is_external
 from controller.state.entities import (
     Deployment,
     Document,
@@ -40,6 +42,9 @@ def update_service(context: RequestContext, request: Document) -> Document:
     """Change a service. The former PRIMARY deployment stays ACTIVE until its last task has gone."""
     service = active_service(context, request)
     refuse_unsupported(request)
+    check_controller(service, request)
+    if is_external(service):
+        return _update_external(context, service, request)
     if "capacityProviderStrategy" in request:
         cluster = resolve_cluster(context, request.get("cluster"))
         strategy = list(strategy_of(context.read, request, cluster))
@@ -61,6 +66,17 @@ def update_service(context: RequestContext, request: Document) -> Document:
             id_ = context.ids.deployment_id()
             deployment = new_deployment(updated, definition, id_, transaction.now)
             put_next(transaction, deployment, f"started for {definition.key}: {reason}")
+    return {"service": render_service(updated, context.read, with_tags=True)}
+
+
+def _update_external(context: RequestContext, service: Service, request: Document) -> Document:
+    """Change what of a service is not fixed by its task sets."""
+    check_external_update(request)
+    updated = _updated(service, request)
+    placement_of(None, updated.options)
+    if updated != service:
+        with context.transaction() as transaction:
+            transaction.put(updated, _describe(service, updated))
     return {"service": render_service(updated, context.read, with_tags=True)}
 
 

@@ -7,7 +7,17 @@ from msgspec.structs import replace
 from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import missing, resolve_cluster, task_id
-from controller.state.entities import Cluster, Document, Service, Task, service_key, task_key
+from controller.services.task_sets import computed_desired_count, is_external
+from controller.state.entities import (
+    Cluster,
+    Document,
+    Service,
+    Task,
+    TaskSet,
+    service_key,
+    task_key,
+    task_set_key,
+)
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE, LIVE_TASKS_OF_SERVICE, PROTECTED_TASKS
 from controller.state.kernel import Reader
 from controller.state.lifecycle import is_running
@@ -91,6 +101,10 @@ def _prolongs_waiting(read: Reader, task: Task) -> bool:
         return False
     running = [item for item in read.select(LIVE_TASKS_OF_SERVICE, key).values() if is_running(item)]
     protected = [item for item in running if item.protected_until is not None]
+    if is_external(service):
+        task_set = read.get(TaskSet, task_set_key(task.cluster, service.name, task.deployment or ""))
+        of_same_set = sum(item.deployment == task.deployment for item in protected)
+        return task_set is not None and of_same_set > computed_desired_count(service, task_set)
     if len(protected) > service.desired_count:
         return True
     deployments = read.select(DEPLOYMENTS_OF_SERVICE, key).values()

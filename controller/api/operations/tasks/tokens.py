@@ -29,7 +29,7 @@ def earlier_call(context: RequestContext, cluster: str, request: Document) -> Ru
     if not _CLIENT_TOKEN.fullmatch(token):
         raise InvalidParameterException("clientToken should be 1 to 64 characters between '!' and '~'.")
     earlier = context.read.get(RunTaskToken, f"{cluster}/{token}")
-    if earlier is not None and earlier.fingerprint != _fingerprint(request):
+    if earlier is not None and earlier.fingerprint != fingerprint(request):
         raise ConflictException(
             "The client token was used before with other parameters.",
             [context.read.names.task_id(cluster, task_id) for task_id in earlier.tasks],
@@ -55,14 +55,14 @@ def token_of(
     return RunTaskToken(
         cluster=cluster,
         token=request["clientToken"],
-        fingerprint=_fingerprint(request),
+        fingerprint=fingerprint(request),
         tasks=task_ids,
         failures=failures,
         created_at=now,
     )
 
 
-def _fingerprint(request: Document) -> str:
+def fingerprint(request: Document) -> str:
     """Digest of a request without its token and without the cluster, of which tokens are part anyway."""
     same = {member: value for member, value in request.items() if member not in ("clientToken", "cluster")}
     return hashlib.sha256(msgspec.json.encode(same, order="sorted")).hexdigest()

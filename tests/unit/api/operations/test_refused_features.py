@@ -7,13 +7,9 @@ from typing import Any
 import pytest
 
 from controller.api.errors import (
-    ApiError,
     InvalidParameterException,
     NamespaceNotFoundException,
-    ServiceNotFoundException,
     TargetNotConnectedException,
-    TaskSetNotFoundException,
-    UnsupportedFeatureException,
 )
 from controller.state.entities import Cluster
 
@@ -61,25 +57,3 @@ async def test_a_namespace_that_is_a_clusters_default_has_no_services(api: Any) 
     assert await api("ListServicesByNamespace", namespace="shop") == {"serviceArns": []}
     with pytest.raises(NamespaceNotFoundException):
         await api("ListServicesByNamespace", namespace="none")
-
-
-@pytest.mark.parametrize(
-    ("operation", "request_", "error"),
-    [
-        ("CreateTaskSet", {"service": "none", "taskDefinition": "web"}, ServiceNotFoundException),
-        ("CreateTaskSet", {"taskDefinition": "web"}, UnsupportedFeatureException),
-        ("UpdateTaskSet", {"taskSet": "x", "scale": {"value": 50.0}}, TaskSetNotFoundException),
-        ("DeleteTaskSet", {"taskSet": "x"}, TaskSetNotFoundException),
-        ("DeleteTaskSet", {"taskSet": ""}, InvalidParameterException),
-        ("UpdateServicePrimaryTaskSet", {"primaryTaskSet": "x"}, TaskSetNotFoundException),
-    ],
-)
-async def test_there_are_no_task_sets(
-    api: Any, register: Any, operation: str, request_: dict[str, Any], error: type[ApiError]
-) -> None:
-    await register()
-    await api("CreateService", serviceName="web", taskDefinition="web", desiredCount=0)
-    answer = await api("DescribeTaskSets", cluster="default", service="web", taskSets=["x"])
-    assert answer == {"taskSets": [], "failures": [{"arn": "x", "reason": "MISSING"}]}
-    with pytest.raises(error):
-        await api(operation, **{"cluster": "default", "service": "web", **request_})

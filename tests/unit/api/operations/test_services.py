@@ -157,11 +157,6 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
         UnsupportedFeatureException,
         "The deployment controller CODE_DEPLOY is not available",
     ),
-    "external": (
-        {"deploymentController": {"type": "EXTERNAL"}},
-        UnsupportedFeatureException,
-        "The deployment controller EXTERNAL is not available",
-    ),
     **{
         strategy: (
             {"deploymentConfiguration": {"strategy": strategy}},
