@@ -40,11 +40,21 @@ class Resources(msgspec.Struct, frozen=True):
     gpu_ids: tuple[str, ...]
 
 
+class Identity(msgspec.Struct, frozen=True, rename="camel"):
+    """What an EC2 instance's identity document says; nothing elsewhere."""
+
+    instance_id: str = ""
+    instance_type: str = ""
+    availability_zone: str = ""
+    image_id: str = ""
+
+
 def register_container_instance(context: RequestContext, request: Document) -> Document:
     """Register a machine. Every attribute is echoed; with an ARN the instance keeps it and its tasks."""
     cluster = resolve_cluster(context, request.get("cluster"))
     resources = _resources(request)
-    attributes = _attributes(request)
+    identity = _identity(request)
+    attributes = _attributes(request, identity)
     tags = parse_tags(request.get("tags"))
     known_id = _claimed_id(context, cluster, request.get("containerInstanceArn"))
     known = context.read.get(ContainerInstance, instance_key(cluster.name, known_id)) if known_id else None
@@ -53,7 +63,7 @@ def register_container_instance(context: RequestContext, request: Document) -> D
         fresh = ContainerInstance(
             cluster=cluster.name,
             id=known_id or context.ids.hex32(),
-            ec2_instance_id=_machine_name(context, request),
+            ec2_instance_id=_machine_name(context, identity),
             cpu=resources.cpu,
             memory=resources.memory,
             reserved_ports_tcp=resources.ports_tcp,
@@ -160,25 +170,37 @@ def _ports(resource: Document | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ports))
 
 
-def _attributes(request: Document) -> tuple[Attribute, ...]:
+def _attributes(request: Document, identity: Identity) -> tuple[Attribute, ...]:
+    """Those that the agent sends, and those that ECS takes from an EC2 instance's identity document."""
     # An empty value and none are the same to agents, and a capability has none.
-    return tuple(
+    sent = tuple(
         Attribute(attribute["name"], attribute.get("value") or None)
         for attribute in request.get("attributes", ())
     )
+    names = {attribute.name for attribute in sent}
+    documented = {
+        "ecs.availability-zone": identity.availability_zone,
+        "ecs.instance-type": identity.instance_type,
+        "ecs.ami-id": identity.image_id,
+    }
+    return sent + tuple(
+        Attribute(name, value) for name, value in documented.items() if value and name not in names
+    )
 
 
-def _machine_name(context: RequestContext, request: Document) -> str:
-    """The EC2 instance id where the machine brings one, else an id in ECS's form for other machines."""
+def _identity(request: Document) -> Identity:
     document = request.get("instanceIdentityDocument")
-    if document:
-        try:
-            identity = msgspec.json.decode(document)
-        except msgspec.DecodeError:
-            raise InvalidParameterException("instanceIdentityDocument is not valid JSON.") from None
-        if isinstance(identity, dict) and isinstance(identity.get("instanceId"), str):
-            return str(identity["instanceId"])
-    return f"mi-{context.ids.hex32()[:IDENTITY_DIGITS]}"
+    if not document:
+        return Identity()
+    try:
+        return msgspec.json.decode(document, type=Identity)
+    except msgspec.DecodeError:
+        raise InvalidParameterException("instanceIdentityDocument cannot be read.") from None
+
+
+def _machine_name(context: RequestContext, identity: Identity) -> str:
+    """The EC2 instance id where the machine brings one, else an id in ECS's form for other machines."""
+    return identity.instance_id or f"mi-{context.ids.hex32()[:IDENTITY_DIGITS]}"
 
 
 OPERATIONS: dict[str, Handler] = {"RegisterContainerInstance": register_container_instance}

@@ -83,6 +83,19 @@ async def test_the_ec2_instance_id_is_taken_from_the_identity_document(api: Api)
     assert instance["ec2InstanceId"] == "i-0abc"
 
 
+async def test_place_and_kind_are_taken_from_the_identity_document_unless_the_agent_says_them(
+    api: Api,
+) -> None:
+    document = '{"instanceId":"i-0abc","instanceType":"m7i.large","availabilityZone":"z","imageId":"ami-1"}'
+    sent = [{"name": "ecs.instance-type", "value": "nuc"}]
+    instance = await register(api, instanceIdentityDocument=document, attributes=sent)
+    assert {attribute["name"]: attribute.get("value") for attribute in instance["attributes"]} == {
+        "ecs.instance-type": "nuc",
+        "ecs.availability-zone": "z",
+        "ecs.ami-id": "ami-1",
+    }
+
+
 @pytest.mark.parametrize(
     "members",
     [
