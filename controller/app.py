@@ -25,6 +25,7 @@ from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
 from controller.api.operations.roles import ROLE_OPERATIONS
+from controller.api.operations.secrets import SecretOperations
 from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
@@ -34,6 +35,7 @@ from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.roles.issuing import RoleCredentialsIssuer
+from controller.secrets.store import LocalSecrets
 from controller.services.loop import ServiceLoop
 from controller.services.protection import ProtectionEnd
 from controller.services.retire import Retirement
@@ -140,7 +142,13 @@ def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]
     """What the front door offers, by signing name."""
     services = (
         ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
-        homeport_service({**HomeportOperations(keyring, source).typed(), **ROLE_OPERATIONS}),
+        homeport_service(
+            {
+                **HomeportOperations(keyring, source).typed(),
+                **ROLE_OPERATIONS,
+                **SecretOperations(LocalSecrets(keyring)).typed(),
+            }
+        ),
         sts_service(STS_OPERATIONS),
     )
     return {service.signing_name: service for service in services}
