@@ -10,8 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask
-from agent.engine.statistics import Running, Sample
+from agent.engine.samples import Sample
 from agent.protocol.arn import last_segment
 
 STATUSES = ("PENDING", "RUNNING", "STOPPED")
@@ -74,12 +75,35 @@ class AgentCollector(Collector):
             "Memory of a container without reclaimable page cache.",
             labels=labels,
         )
+        network = {
+            f"{direction}_{what}": CounterMetricFamily(
+                f"homeport_agent_container_network_{said}_{what}",
+                f"Network {what} that a container has {said}, over all its interfaces.",
+                labels=labels,
+            )
+            for direction, said in (("rx", "received"), ("tx", "sent"))
+            for what in ("bytes", "packets", "errors", "dropped")
+        }
+        blocks = {
+            name: CounterMetricFamily(
+                f"homeport_agent_container_block_{said}_bytes",
+                f"Bytes that a container has {said} block devices.",
+                labels=labels,
+            )
+            for name, said in (("read_bytes", "read_from"), ("written_bytes", "written_to"))
+        }
         for container, sample in self._engine.container_usage():
             task = tasks.get(container.task_arn)
             values = [last_segment(container.task_arn), task.family if task else "", container.name]
             cpu.add_metric(values, sample.cpu_s)
             memory.add_metric(values, sample.memory)
-        return cpu, memory
+            if sample.network is not None:
+                for name, family in network.items():
+                    family.add_metric(values, getattr(sample.network, name))
+            for name, family in blocks.items():
+                if (count := getattr(sample, name)) is not None:
+                    family.add_metric(values, count)
+        return cpu, memory, *network.values(), *blocks.values()
 
 
 def metrics_app(registry: CollectorRegistry) -> web.Application:

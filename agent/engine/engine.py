@@ -22,6 +22,7 @@ from agent.engine import views
 from agent.engine.admission import HostLedger
 from agent.engine.adoption import adopt
 from agent.engine.book import TaskBook, TaskRecord
+from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
 from agent.engine.creator import CreationSettings, Creator
@@ -41,9 +42,10 @@ from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner
 from agent.engine.sampler import Sampler
+from agent.engine.samples import Sample
 from agent.engine.starter import Starter
 from agent.engine.states import Status
-from agent.engine.statistics import Running, Sample, Usage
+from agent.engine.statistics import Usage
 from agent.engine.stopper import Stopper
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from agent.engine.book import TaskRecord
+from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask
 from agent.engine.container_body import uses_host_network
 from agent.engine.states import Status, reported
-from agent.engine.statistics import Running, Usage
+from agent.engine.statistics import Usage
 from agent.protocol import tcs
 
 

@@ -16,9 +16,10 @@ from agent.endpoints.introspection import answer_tasks, introspection_app
 from agent.endpoints.metrics import AgentCollector, metrics_app
 from agent.endpoints.server import LocalServer
 from agent.engine.book import TaskRecord
+from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask, NetworkBinding
+from agent.engine.samples import Sample
 from agent.engine.states import AdmissionDelayed, Started
-from agent.engine.statistics import Running, Sample
 from agent.protocol import acs
 from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, exited, plan
 
