@@ -12,11 +12,10 @@ from agent.engine.errors import (
     CannotStartContainerError,
     DockerTimeoutError,
     EngineError,
-    EngineUnavailableError,
     HostPortTakenError,
 )
 from agent.engine.inspector import Inspector
-from agent.engine.states import Started, StartFailed, Vanished
+from agent.engine.states import Observed, Started, Vanished
 from agent.engine.task_resources import TaskResources
 from agent.protocol.clock import Clock
 
@@ -35,8 +34,14 @@ class Starter:
         self._inspector = inspector
         self._clock = clock
 
-    async def start(self, record: TaskRecord, container: str) -> Started | StartFailed:
-        """Start a container. Raises ``EngineError`` if it certainly does not run."""
+    async def start(self, record: TaskRecord, container: str, *, again: bool) -> Started | Observed:
+        """Start a container; ``again`` says that an earlier attempt had no clear answer.
+
+        Raises ``DockerTimeoutError`` or ``EngineUnavailableError`` if it may run all the same, another
+        ``EngineError`` if it certainly does not.
+        """
+        if again and (begun := await self._begun(record, container)) is not None:
+            return begun
         definition = record.container(container)
         docker_name = record.docker_name(container)
         engine_chooses = has_dynamic_ports(definition) and not uses_host_network(
@@ -48,15 +53,12 @@ class Starter:
                 docker_name, attempts=_PORT_ATTEMPTS if engine_chooses else 1
             )
         except DockerTimeoutError as error:
-            reason = f"{error.name}: Could not transition to started; {error}"
-            return StartFailed(at=self._clock.now(), container=container, reason=reason, may_run=True)
+            raise DockerTimeoutError(f"Could not transition to started; {error}") from error
         except CannotStartContainerError:
             seen = await self._inspector.observe(record, container)
             if isinstance(seen, Vanished) or seen.inspection.state != "RUNNING":
                 raise
             log.warning("started_in_spite_of_error", container=docker_name)
-        except EngineUnavailableError as error:
-            return StartFailed(at=self._clock.now(), container=container, reason=error.reason, may_run=True)
         at = self._clock.now()
         docker_id = record.state.containers[record.plan.index(container)].docker_id or docker_name
         if engine_chooses:
@@ -64,6 +66,23 @@ class Starter:
         else:
             bindings = fixed_bindings(record.definition, definition)
         return Started(at=at, container=container, docker_id=docker_id, network_bindings=bindings)
+
+    async def _begun(self, record: TaskRecord, container: str) -> Started | Observed | None:
+        """What became of a container whose start gave no clear answer; None if it has not begun to run."""
+        seen = await self._inspector.observe(record, container)
+        if isinstance(seen, Vanished) or not seen.inspection.ever_started:
+            return None
+        state = record.state.containers[record.plan.index(container)]
+        if state.restarting and seen.inspection.started_at == state.restarted_life:
+            return None
+        if seen.inspection.state != "RUNNING":
+            return seen
+        return Started(
+            at=seen.at,
+            container=container,
+            docker_id=seen.inspection.docker_id,
+            network_bindings=seen.network_bindings,
+        )
 
     async def _start_until_ports_are_free(self, docker_name: str, attempts: int) -> None:
         """Start a container. Where the engine chooses the ports it chooses others at every attempt."""
