@@ -29,6 +29,7 @@ from agent.host.resources import Resource, total_resources
 from agent.identity import IdentityFile
 from agent.protocol.clock import SystemClock
 from agent.protocol.resources import Resources
+from agent.protocol.service_manager import ServiceManager
 from agent.protocol.supervision import Supervisor
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
@@ -78,7 +79,7 @@ async def run(config: AgentConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
-    async with AsyncExitStack() as parts:
+    async with ServiceManager.of_this_process().watched(), AsyncExitStack() as parts:
         parts.callback(os.close, hold_data_dir(config.data_dir))
         await _run_parts(config, stop, parts)
     log.info("agent_ended")
@@ -86,6 +87,7 @@ async def run(config: AgentConfig) -> None:
 
 def _stop(stop: asyncio.Event) -> None:
     log.info("agent_stops")
+    ServiceManager.of_this_process().stopping()
     signal.alarm(ULTIMATE_EXIT_S)
     stop.set()
 
@@ -98,6 +100,8 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
     engine = TaskEngine(config, capacity(resources), clock, registry)
     parts.push_async_callback(engine.stop)
+    service_manager = ServiceManager.of_this_process()
+    service_manager.ready("waiting for the container engine")
     metadata = await parts.enter_async_context(InstanceMetadata(config.metadata_endpoint, clock))
     # The look at EC2's metadata takes most of a second where there is none: meanwhile the engine starts.
     seen = await _unless(stop, asyncio.gather(_start_engine(engine), ec2.look(metadata, config)))
@@ -127,6 +131,7 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
         clock=clock,
         random=random,
     )
+    service_manager.status(f"container instance of cluster {config.cluster} at {config.controller_url}")
     # What was loaded stays for the process's life; the garbage collector need not look at it again.
     gc.freeze()
     ended = asyncio.Event()

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from agent.protocol.clock import Clock
+from agent.protocol.service_manager import ServiceManager
 from agent.protocol.supervision import Supervisor
 from controller.api.access_keys import KeyPair
 from controller.api.authentication import Authenticator
@@ -65,6 +66,13 @@ async def serve(
         RootTaskFailed: a part failed that it cannot work without.
     """
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    async with ServiceManager.of_this_process().watched():
+        await _serve(config, clock, chosen_key, stop)
+
+
+async def _serve(
+    config: ControllerConfig, clock: Clock, chosen_key: KeyPair | None, stop: asyncio.Event
+) -> None:
     prepare_data_dir(config.data_dir)
     lock = DataDirectoryLock(config.data_dir)
     try:
@@ -133,6 +141,7 @@ async def _serve_state(
     # Ended first: agents are told to come back while calls in flight can still be answered.
     supervisor.spawn("gateway", gateway.run())
     log.info("controller_started", endpoint=endpoint, data_dir=str(config.data_dir), epoch=state.meta.epoch)
+    ServiceManager.of_this_process().ready(f"serving {endpoint}")
     async with _exit_timer(stop, config.shutdown_timeout_s):
         await supervisor.run_until(stop)
     log.info("controller_stopped")
@@ -176,6 +185,7 @@ async def _exit_timer(stop: asyncio.Event, timeout_s: float) -> AsyncIterator[No
 
     async def arm() -> None:
         await stop.wait()
+        ServiceManager.of_this_process().stopping()
         timer = threading.Timer(timeout_s, os._exit, args=(1,))
         timer.daemon = True
         timer.start()
