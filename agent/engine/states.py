@@ -121,7 +121,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resources: ResourceStatus = ResourceStatus.NONE
     """Not kept on disk: what was prepared is in the memory of one life of the agent only."""
     waits_for: str = ""
-    """Why it is not admitted yet, in words for people."""
+    """Why it is not admitted yet, or does not get on, in words for people."""
     told_to_wait_for: str = ""
     """The same as the controller was told last."""
     reason: str = ""
@@ -188,7 +188,7 @@ class StopRequested(_Event, frozen=True, kw_only=True):
 
 
 class AdmissionDelayed(_Event, frozen=True, kw_only=True):
-    """The host has no room for the task yet."""
+    """The host cannot take the task on, or go on with it, yet: it has no room, or its engine is away."""
 
     reason: str
 

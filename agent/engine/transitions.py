@@ -74,7 +74,7 @@ def _apply(plan: TaskPlan, state: TaskState, event: Event) -> tuple[TaskState, t
             reason = state.reason or event.reason
             return replace(state, desired=Status.STOPPED, reason=reason, waits_for=""), ()
         case AdmissionDelayed():
-            waits = not state.admitted and state.desired is not Status.STOPPED
+            waits = state.known < Status.RUNNING and state.desired is not Status.STOPPED
             return replace(state, waits_for=event.reason if waits else ""), ()
         case Admitted():
             return replace(state, admitted=True, waits_for=""), ()
