@@ -38,6 +38,7 @@ from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.observer import Observer
 from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
+from agent.engine.presence import EnginePresence
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner
@@ -91,6 +92,7 @@ class TaskEngine:
             limits=_time_limits(config),
             pullers=config.image_pull_concurrency,
         )
+        self._presence = EnginePresence(self._docker, clock, self._catch_up)
         self._stream = EventStream(self._docker, clock, label)
         self._cgroups = TaskCgroups(config, owner)
         self._image_ledger = ImageLedger(
@@ -107,6 +109,7 @@ class TaskEngine:
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
         self._runner = Runner(
+            self._presence,
             self._images,
             resources,
             inspector,
@@ -129,7 +132,9 @@ class TaskEngine:
             config.metrics_interval_s,
             config.cgroup_path,
         )
-        self._observer = Observer(self._book, self._docker, self._stream, self._runner, clock, label)
+        self._observer = Observer(
+            self._book, self._docker, self._stream, self._runner, self._presence, clock, label
+        )
         self._janitor = Janitor(
             self._book,
             self._docker,
@@ -179,6 +184,7 @@ class TaskEngine:
         """React to the Docker engine for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._observer.follow(), name="engine events")
+            group.create_task(self._presence.watch(), name="engine presence")
             group.create_task(self._sampler.run(), name="container statistics")
             group.create_task(self._room.watch(), name="waiting tasks")
             group.create_task(self._keep_house(), name="engine housekeeping")
@@ -272,14 +278,14 @@ class TaskEngine:
         """The host's resources: what there is, who holds how much, and who waits for what."""
         return self._room.account()
 
+    @property
+    def absence(self) -> str:
+        """How it showed that the Docker engine is away; empty while it is there."""
+        return self._presence.absence
+
     async def healthy(self) -> bool:
         """Whether the Docker engine answers within five seconds."""
-        try:
-            await self._docker.ping()
-        except EngineError as error:
-            log.warning("docker_unhealthy", reason=error.reason)
-            return False
-        return True
+        return await self._presence.check()
 
     def set_credentials(self, message: acs.IAMRoleCredentialsMessage) -> bool:
         """Keep the credentials of a task's role, in memory only. False if the task is not known."""
@@ -305,6 +311,9 @@ class TaskEngine:
     def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
         """The newest sample of every running container."""
         return self._usage.latest()
+
+    def _catch_up(self) -> None:
+        self._runner.spawn(self._observer.catch_up(), "compare with the engine")
 
     async def _keep_house(self) -> None:
         period = min(_HOUSEKEEPING_S, max(1.0, self._config.task_cleanup_wait_s / 2))
