@@ -1,7 +1,8 @@
 """The introspection API of amazon-ecs-agent: what this agent runs, for people and tools on the machine.
 
 Statuses are the controller's (PENDING, RUNNING, STOPPED). A task that waits for room on the host carries
-one member more than ECS's: ``WaitsFor``, the reason in words.
+one member more than ECS's: ``WaitsFor``, the reason in words. ``/v1/resources`` is not ECS's either: what the
+host has, who holds how much of it, and who waits for what, the next one first.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +17,11 @@ from agent.engine.book import TaskRecord
 from agent.engine.container_body import uses_host_network
 from agent.engine.definition import docker_document
 from agent.engine.states import ContainerState, Status, reported
+from agent.engine.waiting import Account
 from agent.protocol import acs
+from agent.protocol.resources import Resources
 
-COMMANDS = ("/v1/metadata", "/v1/tasks", "/license")
+COMMANDS = ("/v1/metadata", "/v1/tasks", "/v1/resources", "/license")
 _LICENSE_FILE = Path(__file__).resolve().parents[2] / "LICENSE"
 _LICENSE_NAME = "Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
 _SHORT_ID = 12
@@ -29,6 +32,10 @@ class Tasks(Protocol):
 
     def records(self) -> tuple[TaskRecord, ...]:
         """Every task that the agent knows."""
+        ...
+
+    def account(self) -> Account:
+        """The host's resources: what there is, who holds how much, and who waits for what."""
         ...
 
 
@@ -52,6 +59,9 @@ def introspection_app(
         )
         return _json(body, status)
 
+    async def resources(_: web.Request) -> web.Response:
+        return _json(account_body(tasks.account()))
+
     async def licence(_: web.Request) -> web.Response:
         return web.Response(text=_LICENSE_FILE.read_text() if _LICENSE_FILE.exists() else _LICENSE_NAME)
 
@@ -61,6 +71,7 @@ def introspection_app(
     application = web.Application()
     application.router.add_get("/v1/metadata", metadata)
     application.router.add_get("/v1/tasks", list_tasks)
+    application.router.add_get("/v1/resources", resources)
     application.router.add_get("/license", licence)
     application.router.add_get("/{anything:.*}", commands)
     return application
@@ -111,6 +122,28 @@ def task_body(record: TaskRecord) -> dict[str, Any]:
     if state.waits_for:
         body["WaitsFor"] = state.waits_for
     return body
+
+
+def account_body(account: Account) -> dict[str, Any]:
+    """The host's resources in ECS's units: CPU units, MiB, host ports, GPUs."""
+    reserved = _resources_body(account.capacity)
+    ports = {name: reserved.pop(name) for name in ("PortsTCP", "PortsUDP")}
+    return {
+        "Capacity": reserved,
+        "Reserved": ports,
+        "Held": [{"Arn": arn, **_resources_body(held)} for arn, held in account.held.items()],
+        "Waiting": [{"Arn": delay.task_arn, "WaitsFor": delay.reason} for delay in account.waiting],
+    }
+
+
+def _resources_body(resources: Resources) -> dict[str, Any]:
+    return {
+        "CPU": resources.cpu,
+        "Memory": resources.memory,
+        "GPUs": sorted(resources.gpu_ids),
+        "PortsTCP": sorted(resources.ports_tcp),
+        "PortsUDP": sorted(resources.ports_udp),
+    }
 
 
 def _container_body(

@@ -57,7 +57,7 @@ def _tasks(client: Client, cluster: str, show_all: bool) -> list[Answer]:
 
 
 def print_task_table(tasks: Sequence[Answer], now: float) -> None:
-    """One line a task, grouped by service; the reason column appears once one has stopped."""
+    """One line a task, grouped by service; the reason column appears once one waits or has stopped."""
     headings = [
         "TASK",
         "GROUP",
@@ -84,7 +84,7 @@ def print_task_table(tasks: Sequence[Answer], now: float) -> None:
         ]
         for task in sorted(tasks, key=lambda task: (task.get("group", ""), task["taskArn"]))
     ]
-    if any(task.get("stoppedReason") for task in tasks):
+    if any(len(row) > len(headings) for row in rows):
         headings.append("REASON")
         rows = [row if len(row) == len(headings) else [*row, ""] for row in rows]
     print_table(headings, rows)
@@ -118,7 +118,7 @@ def _ports(task: Answer) -> str:
 def _reason(task: Answer) -> list[str]:
     stopped_reason = task.get("stoppedReason")
     if not stopped_reason:
-        return []
+        return _waits(task)
     parts = [stopped_reason]
     for container in task.get("containers", ()):
         reason = container.get("reason", "")
@@ -127,3 +127,9 @@ def _reason(task: Answer) -> list[str]:
         elif reason and reason not in stopped_reason:
             parts.append(f"{container['name']}: {reason}")
     return ["; ".join(parts)]
+
+
+def _waits(task: Answer) -> list[str]:
+    """What a task that has not begun waits for; its containers all say the same."""
+    waiting = (c for c in task.get("containers", ()) if c.get("lastStatus") == "PENDING")
+    return sorted({reason for container in waiting if (reason := container.get("reason"))})[:1]

@@ -168,13 +168,18 @@ def _container(
         "image": asked.get("image"),
         "imageDigest": container.image_digest,
         "runtimeId": container.runtime_id,
-        "reason": container.reason,
+        "reason": container.reason or _waits(task, container),
         "gpuIds": _take_gpus(asked, gpu_ids),
     }
     shown.update({member: value for member, value in optional.items() if value})
     if container.exit_code is not None:
         shown["exitCode"] = container.exit_code
     return shown
+
+
+def _waits(task: Task, container: TaskContainer) -> str:
+    """Why a container has not begun: ECS has no member for it on the task, and clients expect none."""
+    return task.pending_reason if container.last_status == "PENDING" and not is_ended(task) else ""
 
 
 def _take_gpus(asked: Document, gpu_ids: Iterator[str]) -> list[str]:

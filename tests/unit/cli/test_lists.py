@@ -103,6 +103,16 @@ def test_ps_with_all_tells_why_a_task_stopped(tasks: dict[str, list[dict[str, An
     assert "Essential container in task exited; web exited with 3" in output.splitlines()[2]
 
 
+def test_ps_tells_what_a_task_waits_for(tasks: dict[str, list[dict[str, Any]]]) -> None:
+    reason = "waits for 512 CPU units (24 free)"
+    containers = [{"name": name, "lastStatus": "PENDING", "reason": reason} for name in ("web", "side")]
+    tasks["RUNNING"] += [task(1), task(2, lastStatus="PENDING", containers=containers)]
+    _, output, _ = run("ps")
+    assert output.splitlines()[0].endswith("REASON")
+    assert output.splitlines()[2].endswith(f" {reason}")
+    assert output.count(reason) == 1
+
+
 def test_ps_says_once_what_task_and_container_both_say(tasks: dict[str, list[dict[str, Any]]]) -> None:
     reason = "CannotPullContainerError: no such host"
     containers = [{"name": "web", "reason": reason}, {"name": "side", "reason": "never started"}]

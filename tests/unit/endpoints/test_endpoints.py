@@ -15,12 +15,15 @@ from agent.config_values import Address
 from agent.endpoints.introspection import answer_tasks, introspection_app
 from agent.endpoints.metrics import AgentCollector, metrics_app
 from agent.endpoints.server import LocalServer
+from agent.engine.admission import Delay
 from agent.engine.book import TaskRecord
 from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask, NetworkBinding
 from agent.engine.samples import Sample
 from agent.engine.states import AdmissionDelayed, Started
+from agent.engine.waiting import Account
 from agent.protocol import acs
+from agent.protocol.resources import Resources
 from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, exited, plan
 
 DOCKER_ID = "id-web"
@@ -43,6 +46,12 @@ class Engine:
 
     def records(self) -> tuple[TaskRecord, ...]:
         return (self._record,)
+
+    def account(self) -> Account:
+        held = Resources(10, 16, frozenset({80}), frozenset({53}), 1, frozenset({"g1"}))
+        waiting = Delay("arn:waiting", "waits for host port 80/tcp, held by task " + ARN)
+        capacity = Resources(2048, 4096, frozenset({22}), frozenset(), 2, frozenset({"g0", "g1"}))
+        return Account(capacity, {ARN: held}, (waiting,))
 
     def known_tasks(self) -> tuple[KnownTask, ...]:
         return (KnownTask(ARN, "app", "3", "RUNNING", "RUNNING", "NONE"),)
@@ -94,7 +103,24 @@ async def test_any_other_path_lists_the_commands(
     introspection: str, http: aiohttp.ClientSession, path: str
 ) -> None:
     async with http.get(introspection + path) as answer:
-        assert await answer.json() == {"AvailableCommands": ["/v1/metadata", "/v1/tasks", "/license"]}
+        commands = ["/v1/metadata", "/v1/tasks", "/v1/resources", "/license"]
+        assert await answer.json() == {"AvailableCommands": commands}
+
+
+async def test_resources_tell_what_there_is_who_holds_it_and_who_waits(
+    introspection: str, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{introspection}/v1/resources") as answer:
+        assert await answer.json() == {
+            "Capacity": {"CPU": 2048, "Memory": 4096, "GPUs": ["g0", "g1"]},
+            "Reserved": {"PortsTCP": [22], "PortsUDP": []},
+            "Held": [
+                {"Arn": ARN, "CPU": 10, "Memory": 16, "GPUs": ["g1"], "PortsTCP": [80], "PortsUDP": [53]}
+            ],
+            "Waiting": [
+                {"Arn": "arn:waiting", "WaitsFor": f"waits for host port 80/tcp, held by task {ARN}"}
+            ],
+        }
 
 
 async def test_the_licence_is_told(introspection: str, http: aiohttp.ClientSession) -> None:
