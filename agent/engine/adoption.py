@@ -12,6 +12,7 @@ from agent.engine.container_body import (
     CONTAINER_NAME_LABEL,
     ESSENTIAL_LABEL,
     FAMILY_LABEL,
+    METADATA_ID_LABEL,
     TASK_ARN_LABEL,
     VERSION_LABEL,
 )
@@ -39,6 +40,7 @@ def _adopt(task_arn: str, members: list[ContainerInspection], stop_timeout: floa
             docker_name=member.name,
             essential=member.labels.get(ESSENTIAL_LABEL) != "false",
             stop_timeout=stop_timeout,
+            metadata_id=member.labels.get(METADATA_ID_LABEL, ""),
         )
         for member in members
     )

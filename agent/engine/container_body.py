@@ -23,6 +23,8 @@ CLUSTER_LABEL = "com.amazonaws.ecs.cluster"
 OWNER_LABEL = "homeport.agent"
 """Which agent made the container: several of them can share one engine."""
 ESSENTIAL_LABEL = "homeport.essential"
+METADATA_ID_LABEL = "homeport.metadata-id"
+"""The id that the container asks for its metadata with; its environment holds it for as long as it lives."""
 
 _MIB = 1024 * 1024
 _LEAST_MEMORY = 4 * _MIB

@@ -1,10 +1,19 @@
 """Creates a task's containers, and the volumes that they mount."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from agent.engine.book import TaskRecord
-from agent.engine.container_body import CLUSTER_LABEL, OWNER_LABEL, TASK_ARN_LABEL, create_body
+from agent.engine.container_body import (
+    CLUSTER_LABEL,
+    METADATA_ID_LABEL,
+    OWNER_LABEL,
+    TASK_ARN_LABEL,
+    create_body,
+)
 from agent.engine.docker import Docker
+from agent.engine.endpoint_environment import with_endpoints
 from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
@@ -19,6 +28,8 @@ class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The value of the label that tells this agent's containers from those of others on the same engine."""
     dynamic_ports: tuple[int, int] | None = None
     """First and last host port that the engine may choose; None leaves the kernel's own range."""
+    endpoints_reachable: Callable[[], bool] = lambda: False
+    """Whether containers can reach the agent's endpoints and are told of them."""
 
 
 class Creator:
@@ -51,6 +62,10 @@ class Creator:
             self._settings.dynamic_ports,
             self._resources.cgroup_parent(record.plan.arn),
         )
+        metadata_id = record.plan.containers[record.plan.index(container)].metadata_id
+        if metadata_id and self._settings.endpoints_reachable():
+            body["Env"] = with_endpoints(body["Env"], record.definition, metadata_id)
+            body["Labels"][METADATA_ID_LABEL] = metadata_id
         await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
         try:
             return await self._docker.create(docker_name, body)

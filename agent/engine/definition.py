@@ -192,7 +192,14 @@ def _plan_container(
         stop_timeout=stop_timeout,
         restart=_restart(container),
         health_checked=(container.health_check_type or "").lower() == "docker",
+        metadata_id=_random_id(token),
     )
+
+
+def _random_id(token: Callable[[], str]) -> str:
+    """In the form of a UUID, as ECS's are."""
+    digits = token() + token()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
 def _restart(container: acs.Container) -> RestartPlan | None:

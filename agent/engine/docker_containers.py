@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
+from agent.engine.details import ContainerDetails, details_from_engine
 from agent.engine.docker_calls import URGENT, Calls
 from agent.engine.errors import (
     CannotCreateContainerError,
@@ -92,6 +93,18 @@ class ContainerCalls(Calls):
             errors={404: NoSuchContainerError},
         )
         return inspection_from_engine(await self._call(self._look, "inspect", request, priority=URGENT))
+
+    async def details(self, name: str) -> ContainerDetails:
+        """What task metadata tells of a container. Raises ``NoSuchContainerError`` if it is gone."""
+        request = partial(
+            self._json,
+            "GET",
+            f"/containers/{name}/json",
+            limit=self._limits.inspect,
+            error=CannotInspectContainerError,
+            errors={404: NoSuchContainerError},
+        )
+        return details_from_engine(await self._call(self._look, "details", request))
 
     async def list_containers(self, *labels: str) -> tuple[ContainerListing, ...]:
         """Every container, running or not, that carries all of ``labels`` (each ``key`` or ``key=value``)."""

@@ -26,6 +26,7 @@ from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
 from agent.engine.creator import CreationSettings, Creator
+from agent.engine.details import ContainerDetails
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
@@ -73,11 +74,14 @@ class TaskEngine:
         registry: CollectorRegistry,
         *,
         token: Callable[[], str] = lambda: secrets.token_hex(10),
+        endpoints_reachable: Callable[[], bool] = lambda: False,
     ) -> None:
         """``capacity`` is what this machine registers; its ports are those that no task may have.
 
-        ``token`` gives the random part of the names of containers and volumes. Opens the checkpoint: raises
-        ``CheckpointError`` if it is in use or cannot be read.
+        ``token`` gives the random part of the names of containers and volumes; ``endpoints_reachable`` tells
+        whether containers can reach the agent's endpoints.
+
+        Opens the checkpoint: raises ``CheckpointError`` if it is in use or cannot be read.
         """
         self._config = config
         self._clock = clock
@@ -107,7 +111,11 @@ class TaskEngine:
         )
         resources = TaskResources(self._cgroups)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
-        making = CreationSettings(owner=owner, dynamic_ports=config.dynamic_host_port_range)
+        making = CreationSettings(
+            owner=owner,
+            dynamic_ports=config.dynamic_host_port_range,
+            endpoints_reachable=endpoints_reachable,
+        )
         self._runner = Runner(
             self._presence,
             self._images,
@@ -173,6 +181,8 @@ class TaskEngine:
         await self._observer.open()
         for stored in self._contents.tasks:
             self._book.add(TaskRecord(stored.definition, stored.plan, stored.state))
+            if stored.state.known is not Status.STOPPED:
+                self._credentials.keep_of_payload(stored.definition)
         if self._checkpoint.to_be_rebuilt():
             await self._persist(self._adopt)
         await self._persist(self._compare_all)
@@ -307,6 +317,19 @@ class TaskEngine:
     def task_metrics(self, window_s: float) -> tuple[tcs.TaskMetric, ...]:
         """Use of CPU, memory and network by the running tasks over the last ``window_s`` seconds."""
         return views.task_metrics(self._book, self._usage, self._clock.monotonic() - window_s)
+
+    @property
+    def credentials(self) -> RoleCredentials:
+        """The credentials of the tasks' roles."""
+        return self._credentials
+
+    async def container_details(self, docker_name: str) -> ContainerDetails:
+        """What the Docker engine says of a container. Raises ``EngineError``."""
+        return await self._docker.details(docker_name)
+
+    async def container_stats(self, docker_id: str, docker_name: str) -> Mapping[str, Any] | None:
+        """Statistics of a container in the shape of the Docker Engine's API; None if it does not run."""
+        return await self._sampler.stats(docker_id, docker_name)
 
     def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
         """The newest sample of every running container."""

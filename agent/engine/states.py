@@ -76,6 +76,8 @@ class ContainerPlan(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float
     health_checked: bool = False
     restart: RestartPlan | None = None
+    metadata_id: str = ""
+    """By this random id the container asks the agent for metadata; empty if it was made without one."""
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

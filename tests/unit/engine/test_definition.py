@@ -276,8 +276,8 @@ def test_mounts_links_and_volumes_from_name_what_the_engine_knows() -> None:
     host_config = body_of(acs_task(app, acs_container("db"), volumes=volumes))["HostConfig"]
 
     assert host_config["Binds"] == ["/etc:/host-etc:ro", "shared:/data"]
-    assert host_config["Links"] == ["ecs-app-3-db-02:database", "ecs-app-3-db-02:db"]
-    assert host_config["VolumesFrom"] == ["ecs-app-3-db-02:ro"]
+    assert host_config["Links"] == ["ecs-app-3-db-04:database", "ecs-app-3-db-04:db"]
+    assert host_config["VolumesFrom"] == ["ecs-app-3-db-04:ro"]
 
 
 def test_a_health_check_that_is_announced_has_to_be_there() -> None:
