@@ -76,6 +76,24 @@ def whole_number(at_least: int = 0) -> Callable[[str], int]:
     return parse
 
 
+def percentage(text: str) -> int:
+    """A whole number from 1 to 100."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
+    if not 1 <= number <= 100:
+        raise ValueError("accepted is a whole number from 1 to 100")
+    return number
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """Words with commas between them."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
+def is_engine_size(text: str) -> bool:
+    """Whether the container engine takes the text for a size: a number, and ``k``, ``m`` or ``g``."""
+    return bool(re.fullmatch(r"[1-9][0-9]*[kmg]?", text))
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """A parser that takes one of ``words``."""
 

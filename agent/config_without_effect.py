@@ -9,6 +9,7 @@ from typing import NamedTuple
 _WINDOWS = "it concerns Windows"
 _ENI = "a task's network needs no elastic network interface here"
 _LOG_FILE = "the log goes to standard error, for the journal or the container engine to keep"
+_NOT_OURS = "containers and images that the agent did not bring are never removed"
 _BY_THE_ENGINE = "what the container engine says of itself is taken"
 
 WITHOUT_EFFECT = {
@@ -38,6 +39,7 @@ WITHOUT_EFFECT = {
     "ECS_ENABLE_PROMETHEUS_METRICS": "metrics are always served; HOMEPORT_METRICS_LISTEN chooses the address",
     "ECS_ENABLE_RUNTIME_STATS": "it profiles programs in Go",
     "ECS_ENABLE_TASK_ENI": _ENI,
+    "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP": _NOT_OURS,
     "ECS_FSX_WINDOWS_FILE_SERVER_SUPPORTED": _WINDOWS,
     "ECS_GMSA_SUPPORTED": _WINDOWS,
     "ECS_HOST_DATA_DIR": "the agent and the container engine see the same files",
@@ -58,6 +60,7 @@ WITHOUT_EFFECT = {
     "ECS_UPDATE_DOWNLOAD_DIR": "deploy/install.sh updates the agent",
     "ECS_VOLUME_PLUGIN_CAPABILITIES": "EFS volumes are not supported",
     "ECS_WARM_POOLS_CHECK": "an instance of a warm pool joins as soon as its agent starts",
+    "NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE": _NOT_OURS,
 }
 
 _PREFIXES = ("ECS_", "NON_ECS_", "NONECS_")

@@ -15,6 +15,7 @@ from agent.engine.container_body import (
 from agent.engine.docker import Docker
 from agent.engine.endpoint_environment import with_endpoints
 from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
+from agent.engine.log_limits import LogLimits
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
 from agent.protocol.arn import last_segment
@@ -30,6 +31,7 @@ class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First and last host port that the engine may choose; None leaves the kernel's own range."""
     endpoints_reachable: Callable[[], bool] = lambda: False
     """Whether containers can reach the agent's endpoints and are told of them."""
+    log_limits: LogLimits
 
 
 class Creator:
@@ -66,6 +68,7 @@ class Creator:
         if metadata_id and self._settings.endpoints_reachable():
             body["Env"] = with_endpoints(body["Env"], record.definition, metadata_id)
             body["Labels"][METADATA_ID_LABEL] = metadata_id
+        self._settings.log_limits.apply(body["HostConfig"])
         await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
         try:
             return await self._docker.create(docker_name, body)

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from agent.checkpoint import open_checkpoint
 from agent.config import AgentConfig
+from agent.config_storage import NO_LOG_LIMIT
 from agent.engine import views
 from agent.engine.admission import HostLedger
 from agent.engine.adoption import adopt
@@ -27,15 +28,18 @@ from agent.engine.changes import KnownTask, RejectedTask
 from agent.engine.container_body import OWNER_LABEL
 from agent.engine.creator import CreationSettings, Creator
 from agent.engine.details import ContainerDetails
+from agent.engine.disk import Disks
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
+from agent.engine.image_cleanup import ImageCleanup
 from agent.engine.image_ledger import ImageLedger
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
+from agent.engine.log_limits import LogLimits
 from agent.engine.observer import Observer
 from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
@@ -49,6 +53,7 @@ from agent.engine.starter import Starter
 from agent.engine.states import Status
 from agent.engine.statistics import Usage
 from agent.engine.stopper import Stopper
+from agent.engine.storage import Storage
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
 from agent.engine.waiting import Account, WaitingRoom
@@ -111,10 +116,14 @@ class TaskEngine:
         )
         resources = TaskResources(self._cgroups)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
+        self._log_limits = LogLimits(
+            None if config.log_max_size == NO_LOG_LIMIT else config.log_max_size, config.log_max_files
+        )
         making = CreationSettings(
             owner=owner,
             dynamic_ports=config.dynamic_host_port_range,
             endpoints_reachable=endpoints_reachable,
+            log_limits=self._log_limits,
         )
         self._runner = Runner(
             self._presence,
@@ -149,8 +158,11 @@ class TaskEngine:
             self._cgroups.remove,
             clock,
             config.task_cleanup_wait_s,
+            config.stopped_tasks_kept,
             self._contents.tombstones,
         )
+        cleanup = ImageCleanup(self._docker, self._images, self._image_ledger, self._book, config.images_kept)
+        self._storage = Storage(Disks(), self._docker, self._janitor, cleanup, config, clock)
         self._credentials = RoleCredentials()
         self._others = HostWatch(
             self._docker,
@@ -198,12 +210,14 @@ class TaskEngine:
             group.create_task(self._sampler.run(), name="container statistics")
             group.create_task(self._room.watch(), name="waiting tasks")
             group.create_task(self._keep_house(), name="engine housekeeping")
+            group.create_task(self._storage.run(), name="disks")
 
     async def stop(self) -> None:
         """Let go of everything in order; containers go on as they are."""
         await self._stream.stop()
         await self._runner.close()
         await self._images.close()
+        await self._storage.close()
         await self._cgroups.close()
         await self._others.close()
         await self._checkpoint.close()
@@ -225,6 +239,7 @@ class TaskEngine:
     async def _connect(self) -> None:
         self._docker_version = (await self._docker.open()).version
         info, _ = await self._docker.facts()
+        self._log_limits.learn(info)
         await self._cgroups.open(info)
 
     async def _compare_all(self) -> None:
@@ -259,6 +274,11 @@ class TaskEngine:
     def limits_tasks(self) -> bool:
         """Whether CPU and memory of tasks as a whole are limited here."""
         return self._cgroups.enforced
+
+    @property
+    def storage(self) -> Storage:
+        """The disks that tasks fill."""
+        return self._storage
 
     async def docker_facts(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The Docker engine's answers to ``/info`` and ``/version``. Raises ``EngineError``."""

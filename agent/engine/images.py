@@ -6,6 +6,7 @@ there; ``once`` pulls what this agent has not pulled before; ``prefer-cached`` p
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from agent.engine.pull_progress import PullListener, PullProgress
 from agent.engine.records import ImageInspection
 from agent.engine.registry_credentials import RegistryCredentials, StaticCredentials
 from agent.protocol.clock import Clock
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -91,15 +94,10 @@ class Images:
         """Every pull that is under way or waits for its turn."""
         return tuple(pull.progress() for pull in self._pulls.values())
 
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The names of the images that somebody waits for."""
-        return frozenset(reference for reference, _ in self._under_way)
-
-    async def remove(self, removal: Callable[[], Awaitable[None]]) -> None:
+    async def remove(self, removal: Callable[[], Awaitable[T]]) -> T:
         """Do ``removal``, while nobody is told that an image is there that goes in that moment."""
         async with self._removing:
-            await removal()
+            return await removal()
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -1,7 +1,8 @@
-"""Removes what stopped tasks left behind: after a while, and only once the controller knows that they
-stopped.
+"""Removes what stopped tasks left behind: after a while, when there are too many of them or a disk fills up,
+and only once the controller knows that they stopped.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -28,16 +29,19 @@ class Janitor:
         remove_cgroup: Callable[[str], Awaitable[None]],
         clock: Clock,
         wait_s: float,
+        most: int,
         ended: Mapping[str, float],
     ) -> None:
         """``remove_cgroup`` takes a task's ARN and raises ``EngineError``. ``wait_s`` is how long containers
-        stay; ``ended`` maps ARNs to when they ended, the oldest first.
+        stay, ``most`` of how many stopped tasks; ``ended`` maps ARNs to when they ended, the oldest first.
         """
         self._book = book
         self._docker = docker
         self._remove_cgroup = remove_cgroup
         self._clock = clock
         self._wait_s = wait_s
+        self._most = most
+        self._removing = asyncio.Lock()
         self._remembered = {arn: self._remembered_until(ended_at) for arn, ended_at in ended.items()}
 
     def has_ended(self, task_arn: str) -> bool:
@@ -51,15 +55,31 @@ class Janitor:
             record.removal_due = self._clock.monotonic() + max(0.0, self._wait_s - passed)
 
     async def clean_up(self) -> None:
-        """Remove every task whose time has come, and forget ARNs that ended long ago.
+        """Remove every task whose time has come, the oldest of too many, and forget ARNs that ended long ago.
 
         What fails is tried again the next time.
         """
         self._forget()
-        for record in self._book:
-            due = record.removal_due
-            if due is not None and due <= self._clock.monotonic() and record.state.sent is Sent.STOPPED:
+        async with self._removing:
+            stopped = self._removable()
+            surplus = len(stopped) - self._most
+            for position, record in enumerate(stopped):
+                due = record.removal_due
+                if position < surplus or (due is not None and due <= self._clock.monotonic()):
+                    await self._remove(record)
+
+    async def relieve(self, enough: Callable[[], Awaitable[bool]]) -> None:
+        """Remove stopped tasks before their time, the oldest first, until it is ``enough``."""
+        async with self._removing:
+            for record in self._removable():
+                if await enough():
+                    return
                 await self._remove(record)
+
+    def _removable(self) -> list[TaskRecord]:
+        """The tasks whose end the controller knows, the oldest first."""
+        ended = [r for r in self._book if r.removal_due is not None and r.state.sent is Sent.STOPPED]
+        return sorted(ended, key=lambda record: record.state.stopped_at or 0.0)
 
     def _remembered_until(self, ended_at: float) -> float:
         """Until when (monotonic) an ARN is remembered; a wall clock that jumps later changes nothing about

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from agent.checkpoint import Checkpoint
 from agent.engine.book import TaskBook, TaskRecord
@@ -13,9 +14,10 @@ from agent.engine.errors import CannotRemoveContainerError, CgroupError
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.outbox import acknowledged, unsent_change
 from tests.support.clock import FakeClock
-from tests.unit.engine.builders import ARN, Machine, acs_task, exited, plan
+from tests.unit.engine.builders import ARN, Machine, acs_task, container, exited, plan
 
 WAIT_S = 100.0
+MOST = 2
 
 
 class FlakyDocker:
@@ -41,7 +43,7 @@ class Scene:
         self.book = TaskBook(checkpoint, lambda *_: None, lambda _: None)
         self.cgroups_removed: list[str] = []
         self.janitor = Janitor(
-            self.book, cast("Docker", self.docker), self._remove_cgroup, self.clock, WAIT_S, ended
+            self.book, cast("Docker", self.docker), self._remove_cgroup, self.clock, WAIT_S, MOST, ended
         )
         machine = Machine(plan()).run_up()
         machine.happen(exited("web", 0, at=self.clock.now()))
@@ -156,3 +158,50 @@ async def test_an_arn_is_remembered_for_seven_days_of_real_time(checkpoint: Chec
     await scene.janitor.clean_up()
     assert not scene.janitor.has_ended("old")
     assert scene.janitor.has_ended("new")
+
+
+def add_stopped(scene: Scene, count: int) -> list[TaskRecord]:
+    """More tasks that have stopped, one after the other, and that the controller knows of."""
+    added = []
+    for number in range(count):
+        scene.clock.advance(1)
+        named = replace(container("web"), docker_name=f"web-{number}")
+        own = replace(plan(named), arn=f"{ARN}{number}")
+        machine = Machine(own).run_up()
+        machine.happen(exited("web", 0, at=scene.clock.now()))
+        record = TaskRecord(acs_task(arn=own.arn), machine.plan, machine.state)
+        while (change := unsent_change(record.plan, record.state)) is not None:
+            record.state = acknowledged(record.plan, record.state, change)
+        scene.book.add(record)
+        scene.janitor.mind(record)
+        added.append(record)
+    return added
+
+
+async def test_of_too_many_stopped_tasks_the_oldest_go_early(scene: Scene) -> None:
+    add_stopped(scene, MOST + 2)
+    await scene.janitor.clean_up()
+
+    assert scene.docker.removed == ["web-0", "web-1"]
+
+
+async def test_a_disk_that_fills_up_has_stopped_tasks_removed_until_it_is_enough(scene: Scene) -> None:
+    add_stopped(scene, 3)
+
+    async def enough() -> bool:
+        return len(scene.docker.removed) == 2
+
+    await scene.janitor.relieve(enough)
+    assert scene.docker.removed == ["web-0", "web-1"]
+
+
+async def test_a_task_whose_end_the_controller_does_not_know_stays_however_full_the_disk(
+    scene: Scene,
+) -> None:
+    scene.janitor.mind(scene.record)
+
+    async def never() -> bool:
+        return False
+
+    await scene.janitor.relieve(never)
+    assert scene.docker.removed == []
