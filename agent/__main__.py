@@ -38,14 +38,13 @@ def main() -> int:
         asyncio.run(app.run(config))
     except (
         app.DataDirectoryError,
-        CheckpointError,
         IdentityError,
         ReservedTooMuch,
         TaskLimitsRequiredError,
     ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE
-    except RootTaskFailed as error:
+    except (CheckpointError, RootTaskFailed) as error:
         sys.stderr.write(f"agent: {error}\n")
         return FAILED
     return 0

@@ -25,6 +25,20 @@ log = structlog.get_logger(__name__)
 FILE_NAME = "agent.db"
 SCHEMA_VERSION = 1
 _TO_BE_REBUILT = 1
+_RETRY_S = 1.0
+_PRIMARY_CODE = 0xFF
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 
 _SCHEMA = """
 CREATE TABLE task (
@@ -70,8 +84,22 @@ class CheckpointError(Exception):
     """The checkpoint cannot be read or written; the message says which file and why."""
 
 
-class CheckpointDamagedError(CheckpointError):
+class CheckpointUnusableError(CheckpointError):
+    """Nothing can be made of the file, now or later; ``what`` says in a word what it is."""
+
+    what = "unusable"
+
+
+class CheckpointDamagedError(CheckpointUnusableError):
     """The file is not a database, or what it holds makes no sense."""
+
+    what = "damaged"
+
+
+class CheckpointNewerError(CheckpointUnusableError):
+    """The file was written by a newer agent, in a way that this one does not know."""
+
+    what = "newer"
 
 
 class StoredTask(msgspec.Struct, frozen=True):
@@ -113,14 +141,16 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         """Open or create the file at ``path``.
 
-        Raises ``CheckpointDamagedError`` if it is damaged, ``CheckpointError`` if it cannot be opened, is
-        in use or was written by a newer version.
+        Raises ``CheckpointUnusableError`` if nothing can be made of it, ``CheckpointError`` if it cannot be
+        opened or is in use.
         """
         self._path = path
         self._lane = Lane("checkpoint", 1)
         self._waiting: dict[str, _Written] = {}
         self._covered: asyncio.Future[None] | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._failing = False
+        self._closing = asyncio.Event()
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._connection = _open(path)
@@ -143,11 +173,14 @@ class Checkpoint:
     def load(self, forget_before: float) -> Contents:
         """Read everything, dropping the ARNs that ended before ``forget_before`` (epoch seconds).
 
-        Raises ``CheckpointDamagedError`` if a row makes no sense.
+        Raises ``CheckpointDamagedError`` if a row makes no sense, ``CheckpointError`` if the file cannot be
+        read at present.
         """
         try:
             return self._load(forget_before)
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        except sqlite3.Error as error:
+            raise _trouble(self._path, error) from error
+        except msgspec.MsgspecError as error:
             raise CheckpointDamagedError(f"{self._path}: {error}") from error
 
     def _load(self, forget_before: float) -> Contents:
@@ -166,8 +199,14 @@ class Checkpoint:
             if len(own) != len(task.plan.containers):
                 raise CheckpointDamagedError(f"{self._path}: task {arn} lacks rows of its containers")
             tasks.append(task)
-        self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
-        tombstones = self._connection.execute("SELECT arn, ended_at FROM tombstone ORDER BY ended_at")
+        try:
+            self._connection.execute("DELETE FROM tombstone WHERE ended_at < ?", (forget_before,))
+        except sqlite3.OperationalError as error:
+            # A full disk is no reason not to start: what runs has to be looked after all the more.
+            log.warning("tombstones_not_removed", path=str(self._path), reason=str(error))
+        tombstones = self._connection.execute(
+            "SELECT arn, ended_at FROM tombstone WHERE ended_at >= ? ORDER BY ended_at", (forget_before,)
+        )
         kept = self._connection.execute("SELECT body FROM image")
         images = tuple(msgspec.json.decode(body, type=PulledImage) for (body,) in kept)
         return Contents(tuple(tasks), dict(tombstones.fetchall()), images)
@@ -175,8 +214,8 @@ class Checkpoint:
     def put(self, task: StoredTask) -> "asyncio.Future[None]":
         """Write a task's newest state with the next transaction; the future is done when it is on disk.
 
-        The future raises ``CheckpointError`` if that failed; the state stays in line for the next
-        transaction.
+        The future raises ``CheckpointError`` if that failed; the state stays in line, and is written as soon
+        as that is possible.
         """
         return self._enqueue(task.plan.arn, task)
 
@@ -193,7 +232,8 @@ class Checkpoint:
         return self._enqueue(f"image {image_id}", _ImageForgotten(image_id))
 
     async def close(self) -> None:
-        """Write what is in line and let go of the file."""
+        """Write what is in line, if it can be written, and let go of the file."""
+        self._closing.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
         await self._lane.close()
@@ -204,16 +244,22 @@ class Checkpoint:
         self._connection.close()
 
     def _enqueue(self, key: str, what: _Written) -> "asyncio.Future[None]":
-        loop = asyncio.get_running_loop()
         self._waiting[key] = what
-        if self._covered is None:
-            self._covered = loop.create_future()
         if self._writing is None:
-            self._writing = loop.create_task(self._write_all(), name="checkpoint")
+            self._writing = asyncio.create_task(self._write_all(), name="checkpoint")
+        return self._in_line()
+
+    def _in_line(self) -> "asyncio.Future[None]":
+        """What is done once the next transaction is."""
+        if self._covered is None:
+            self._covered = asyncio.get_running_loop().create_future()
         return self._covered
 
     async def _write_all(self) -> None:
-        """Write until nothing is in line; everything that came during one transaction goes into the next."""
+        """Write until nothing is in line; everything that came during one transaction goes into the next.
+
+        What fails, on a full disk say, is tried again every second.
+        """
         await asyncio.sleep(0)  # let the steps of this turn of the loop join
         try:
             while self._covered is not None:
@@ -224,6 +270,11 @@ class Checkpoint:
                     self._waiting = {**batch, **self._waiting}
                     covered.set_exception(failure)
                     covered.exception()  # whoever waits sees it; it is no fault that nobody does
+                    if self._closing.is_set():
+                        return
+                    self._in_line()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._closing.wait(), _RETRY_S)
                 elif not covered.done():
                     covered.set_result(None)
         finally:
@@ -233,8 +284,13 @@ class Checkpoint:
         try:
             await self._lane.call(lambda: self._write(batch))
         except sqlite3.Error as error:
-            log.error("checkpoint_write_failed", path=str(self._path), records=len(batch), reason=str(error))  # noqa: TRY400
-            return CheckpointError(f"{self._path}: {error}")
+            if not self._failing:
+                log.error("checkpoint_not_written", path=str(self._path), reason=str(error))  # noqa: TRY400
+            self._failing = True
+            return CheckpointError(f"{self._path} cannot be written: {error}")
+        if self._failing:
+            log.info("checkpoint_written_again", path=str(self._path))
+        self._failing = False
         return None
 
     def _write(self, batch: Mapping[str, _Written]) -> None:
@@ -279,17 +335,22 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
     try:
         _prepare(connection, path)
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         connection.close()
-        hint = ": another agent uses this data directory" if "locked" in str(error) else ""
-        raise CheckpointError(f"{path} cannot be opened: {error}{hint}") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise CheckpointDamagedError(f"{path} is damaged: {error}") from error
+        raise _trouble(path, error) from error
     except CheckpointError:
         connection.close()
         raise
     return connection
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> CheckpointError:
+    """What an error of SQLite says of the file: only what no later attempt can mend counts as damage."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
+    if code not in _PASSING:
+        return CheckpointDamagedError(f"{path} is damaged: {error}")
+    hint = ": another agent uses this data directory" if code == sqlite3.SQLITE_BUSY else ""
+    return CheckpointError(f"{path} cannot be opened: {error}{hint}")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -302,56 +363,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise CheckpointDamagedError(f"{path} is damaged: {problem}")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{path} was written by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}): "
-            "install that version again, or move the file away to rebuild it from the running containers"
+        raise CheckpointNewerError(
+            f"{path} was written by a newer agent (schema {version}, this one knows {SCHEMA_VERSION})"
         )
     if version == 0:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
     connection.executescript(_ADDED)
-
-
-def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents]:
-    """Open the checkpoint in ``data_dir`` and read it.
-
-    A damaged file is renamed to ``agent.db.damaged-<epoch seconds>`` and an empty one begun, which remembers
-    that it is to be rebuilt: what ran is found again by the labels of its containers. Raises
-    ``CheckpointError`` as ``Checkpoint`` does.
-    """
-    path = data_dir / FILE_NAME
-    try:
-        return _open_and_load(path, forget_before)
-    except CheckpointDamagedError as error:
-        aside = path.with_name(f"{FILE_NAME}.damaged-{int(now)}")
-        log.error("checkpoint_damaged", reason=str(error), put_aside=str(aside))  # noqa: TRY400
-        _put_aside(path, aside)
-        return _open_and_load(path, forget_before)
-
-
-def _put_aside(path: Path, aside: Path) -> None:
-    """Keep a damaged file under another name and put an empty one that is to be rebuilt in its place.
-
-    In one step, so that a crash in between does not leave an empty file that nobody rebuilds.
-    """
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    checkpoint = Checkpoint(fresh)
-    checkpoint.mark_to_be_rebuilt()
-    checkpoint.abandon()
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    aside.unlink(missing_ok=True)
-    aside.hardlink_to(path)
-    fresh.replace(path)
-
-
-def _open_and_load(path: Path, forget_before: float) -> tuple[Checkpoint, Contents]:
-    checkpoint = Checkpoint(path)
-    try:
-        return checkpoint, checkpoint.load(forget_before)
-    except CheckpointDamagedError:
-        checkpoint.abandon()
-        raise

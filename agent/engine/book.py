@@ -143,11 +143,13 @@ class TaskBook:
         return None if record is None else (record.plan, record.state)
 
     async def acknowledge(self, task_arn: str, state: TaskState) -> None:
-        """Put a state with an acknowledgement in place; durable when it returns. Raises
-        ``CheckpointError``.
+        """Put a state with an acknowledgement in place; durable when it returns, unless it cannot be written.
+
+        It is then written later, and a crash before that only has the task reported once more.
         """
         record = self._records[task_arn]
         record.state = state
         self.outbox.look_at(task_arn)
         await asyncio.wait([written := self.write(record)])
-        written.result()
+        if written.exception() is not None:
+            log.warning("acknowledgement_not_on_disk_yet", task=task_arn)

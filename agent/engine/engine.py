@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from agent.checkpoint import open_checkpoint
+from agent.checkpoint_opening import open_checkpoint
 from agent.config import AgentConfig
 from agent.config_storage import NO_LOG_LIMIT
 from agent.engine import views

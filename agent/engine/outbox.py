@@ -129,7 +129,7 @@ class TaskStore(Protocol):
         ...
 
     async def acknowledge(self, task_arn: str, state: TaskState) -> None:
-        """Put the state with its acknowledgement in place; durable when it returns."""
+        """Put the state with its acknowledgement in place."""
         ...
 
 
@@ -164,7 +164,7 @@ class Outbox:
         return None if found is None else unsent_change(*found)
 
     async def mark_sent(self, task_arn: str, change: TaskChange) -> None:
-        """The controller has acknowledged ``change``. Durable when it returns; newer states stay unsent.
+        """The controller has acknowledged ``change``. Newer states stay unsent.
 
         An acknowledgement of a task that is not known (any more) changes nothing.
         """

@@ -48,6 +48,8 @@ from agent.protocol.clock import Clock
 log = structlog.get_logger(__name__)
 
 _WRITE_RETRY_S = 1.0
+_NEED_NO_WRITE = (PrepareResources, StopContainer)
+"""Commands that leave nothing which only the checkpoint could tell a restart; a full disk stops no stop."""
 _LOOK_AGAIN_S = (0.2, 1.0, 5.0)
 
 
@@ -139,7 +141,7 @@ class Runner:
                 await asyncio.sleep(_LOOK_AGAIN_S[1])
 
     async def _carry_out(self, record: TaskRecord, command: Command, written: "asyncio.Future[None]") -> None:
-        if not isinstance(command, PrepareResources):  # which leaves nothing that a restart has to know of
+        if not isinstance(command, _NEED_NO_WRITE):
             await self._on_disk(record, written)
         try:
             event = await self._presence.outlast(
@@ -166,7 +168,8 @@ class Runner:
             await asyncio.wait([written])
             try:
                 written.result()
-            except CheckpointError:
+            except CheckpointError as error:
+                self._wait(record, f"waits until this agent can write to its disk again: {error}")
                 await asyncio.sleep(_WRITE_RETRY_S)
                 written = self._write(record)
             else:

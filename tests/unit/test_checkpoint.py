@@ -14,12 +14,11 @@ from agent.checkpoint import (
     FILE_NAME,
     SCHEMA_VERSION,
     Checkpoint,
-    CheckpointDamagedError,
     CheckpointError,
     Contents,
     StoredTask,
-    open_checkpoint,
 )
+from agent.checkpoint_opening import open_checkpoint
 from agent.engine.image_ledger import PulledImage
 from agent.engine.states import ResourceStatus, Sent, Status, TaskPlan
 from tests.support.processes import REPOSITORY
@@ -146,16 +145,22 @@ async def test_a_second_agent_on_the_same_file_is_refused(tmp_path: Path) -> Non
     await checkpoint.close()
 
 
-async def test_a_file_of_a_newer_agent_is_refused_and_kept(tmp_path: Path) -> None:
+async def test_a_file_of_a_newer_agent_is_put_aside_whole_and_an_empty_one_begun(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
-    await Checkpoint(path).close()
+    newer = Checkpoint(path)
+    await newer.put(stored())
+    await newer.close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
-    with pytest.raises(CheckpointError, match="written by a newer agent") as raised:
-        open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
-    assert not isinstance(raised.value, CheckpointDamagedError)
-    assert path.exists()
+
+    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    assert contents.tasks == ()
+    assert checkpoint.to_be_rebuilt()
+    await checkpoint.close()
+    with sqlite3.connect(tmp_path / f"{FILE_NAME}.newer-5") as connection:
+        assert connection.execute("SELECT arn FROM task").fetchall() == [(ARN,)]
+    connection.close()
 
 
 @pytest.mark.parametrize("damage", [b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000])
@@ -188,20 +193,47 @@ async def test_a_row_that_makes_no_sense_counts_as_damage(tmp_path: Path) -> Non
     assert contents.tasks == ()
 
 
-async def test_a_failed_write_is_told_and_made_up_for_by_the_next(tmp_path: Path) -> None:
+async def test_a_failed_write_is_told_and_made_up_for_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.checkpoint._RETRY_S", 0.01)
     path = tmp_path / FILE_NAME
     checkpoint = Checkpoint(path)
-    task = stored()
     checkpoint._connection.execute("PRAGMA query_only = ON")
-    failed = checkpoint.put(task)
+    failed = checkpoint.put(stored())
     await asyncio.wait([failed])
-    with pytest.raises(CheckpointError, match="readonly"):
+    with pytest.raises(CheckpointError, match=r"cannot be written: .*readonly"):
         failed.result()
     checkpoint._connection.execute("PRAGMA query_only = OFF")
-    await checkpoint.forget("another", ended_at=1.0)
+    async with asyncio.timeout(10):
+        while checkpoint._writing is not None:
+            await asyncio.sleep(0.01)
+    checkpoint.abandon()
     await checkpoint.close()
 
     assert [each.plan.arn for each in (await reopened(path)).tasks] == [ARN]
+
+
+async def test_a_disk_that_stays_full_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / FILE_NAME)
+    checkpoint._connection.execute("PRAGMA max_page_count = 1")
+    await asyncio.wait([checkpoint.put(stored())])
+    async with asyncio.timeout(5):
+        await checkpoint.close()
+
+
+async def test_a_full_disk_is_no_damage_and_what_it_holds_is_read(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    checkpoint = Checkpoint(path)
+    await checkpoint.put(stored())
+    await checkpoint.forget("ended long ago", 1.0)
+    await checkpoint.forget("ended lately", 20.0)
+    checkpoint._connection.execute("PRAGMA query_only = ON")  # to SQLite it is the same kind of refusal
+
+    contents = checkpoint.load(forget_before=10.0)
+    await checkpoint.close()
+    assert [each.plan.arn for each in contents.tasks] == [ARN]
+    assert contents.tombstones == {"ended lately": 20.0}
 
 
 async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
