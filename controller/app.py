@@ -36,6 +36,7 @@ from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.roles.issuing import RoleCredentialsIssuer
+from controller.secrets.resolver import SecretsResolver
 from controller.secrets.store import LocalSecrets
 from controller.services.loop import ServiceLoop
 from controller.services.protection import ProtectionEnd
@@ -107,7 +108,11 @@ async def _serve_state(
     issuer = RoleCredentialsIssuer(
         state, keyring, clock, system_random, config.role_credentials_lifetime_s, aws=None
     )
-    gateway = Gateway(state, config, clock, authenticator.authenticate, issuer, metrics.agent_sessions)
+    secrets = LocalSecrets(keyring)
+    resolver = SecretsResolver(state, secrets, aws=None)
+    gateway = Gateway(
+        state, config, clock, authenticator.authenticate, issuer, resolver, metrics.agent_sessions
+    )
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
     retirement = Retirement(state, clock)
@@ -115,7 +120,7 @@ async def _serve_state(
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
-        services=_api_services(keyring, system_random),
+        services=_api_services(keyring, secrets, system_random),
         config=config,
         clock=clock,
         ids=ids,
@@ -147,7 +152,7 @@ async def _serve_state(
     log.info("controller_stopped")
 
 
-def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]:
+def _api_services(keyring: Keyring, secrets: LocalSecrets, source: random.Random) -> dict[str, Service]:
     """What the front door offers, by signing name."""
     services = (
         ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
@@ -155,7 +160,7 @@ def _api_services(keyring: Keyring, source: random.Random) -> dict[str, Service]
             {
                 **HomeportOperations(keyring, source).typed(),
                 **ROLE_OPERATIONS,
-                **SecretOperations(LocalSecrets(keyring)).typed(),
+                **SecretOperations(secrets).typed(),
             }
         ),
         sts_service(STS_OPERATIONS),

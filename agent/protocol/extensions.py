@@ -3,7 +3,7 @@
 They are sent only on connections whose URL carries ``homeportProtocol=1``; an unmodified amazon-ecs-agent
 never sees or sends one. Each has an ECS-only fall-back: without the inventory the manifest alone is compared,
 without a goodbye the end of a connection means that the agent is gone, without a hello heartbeats are awaited
-at ECS's interval.
+at ECS's interval, and where nobody resolves secrets a task that has some is stopped with that reason.
 """
 
 from typing import Literal
@@ -60,10 +60,64 @@ class HelloMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="
     store_uuid: str
     epoch: int
     heartbeat_interval_ms: int
+    resolves_secrets: bool = False
+    """Whether ``TaskSecretsRequest`` is answered."""
 
 
-TO_AGENT: tuple[type[msgspec.Struct], ...] = (HelloMessage,)
+class TaskSecretsRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """Agent to controller, whenever containers of a task are about to be made: their secrets, environment
+    files and registry credentials, please.
+
+    It is repeated when no answer comes, and after each connect.
+    """
+
+    request_id: str
+    task_arn: str
+    containers: tuple[str, ...]
+    """Names of the containers that need some."""
+
+
+class ContainerSecrets(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True
+):
+    """What one container gets. Its representation shows no value."""
+
+    name: str
+    secrets: dict[str, str] = {}
+    """Environment variables from ``secrets``; nothing else sets a variable of the same name."""
+    environment_files: dict[str, str] = {}
+    """Environment variables from files; those of the definition win over them."""
+    log_options: dict[str, str] = {}
+    """Options of the log driver, from ``secretOptions``."""
+    registry_username: str = ""
+    registry_password: str = ""
+    """Whom to pull the image as; both empty: as nobody in particular."""
+    registry_expires_at: float | None = None
+    """When the registry takes these no longer, in epoch seconds; None if never."""
+
+    def __repr__(self) -> str:
+        return f"ContainerSecrets(name={self.name!r})"
+
+
+class TaskSecretsAnswer(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True
+):
+    """Controller to agent: what the containers of a ``TaskSecretsRequest`` get, or why they get nothing."""
+
+    request_id: str
+    containers: tuple[ContainerSecrets, ...] = ()
+    error: str = ""
+    """The reason in ECS's words; empty if all is there."""
+    again: bool = False
+    """Whether another attempt may help."""
+
+
+TO_AGENT: tuple[type[msgspec.Struct], ...] = (HelloMessage, TaskSecretsAnswer)
 """What a controller sends."""
 
-TO_CONTROLLER: tuple[type[msgspec.Struct], ...] = (TaskInventoryMessage, GoodbyeMessage)
+TO_CONTROLLER: tuple[type[msgspec.Struct], ...] = (
+    TaskInventoryMessage,
+    GoodbyeMessage,
+    TaskSecretsRequest,
+)
 """What an agent sends."""

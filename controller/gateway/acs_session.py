@@ -12,11 +12,12 @@ import msgspec
 import structlog
 
 from agent.protocol import acs, envelope
-from agent.protocol.extensions import GoodbyeMessage, TaskInventoryMessage
+from agent.protocol.extensions import GoodbyeMessage, TaskInventoryMessage, TaskSecretsRequest
 from controller.gateway.acs_writer import AcsParts, AcsWriter
 from controller.gateway.delivery import is_stop_decided
 from controller.gateway.fullsync import Reconciliation, RunningTask, believed_present
 from controller.gateway.liveness import SILENT_INTERVALS
+from controller.gateway.secrets_desk import SecretsDesk
 from controller.gateway.socket import TRY_AGAIN_LATER, AgentSocket, Disconnected
 from controller.state.entities import ContainerInstance, Task
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
@@ -65,6 +66,7 @@ class AcsSession:
         self._writer = AcsWriter(
             parts, instance, self._contact, socket, extended=extended, lost_credentials=lost_credentials
         )
+        self._desk = SecretsDesk(parts.state, parts.secrets, instance, self._writer.answer_secrets)
         self._synchronising = True
         loop = asyncio.get_running_loop()
         self._no_manifest = loop.call_later(MANIFEST_PATIENCE_S, self._give_up_synchronising)
@@ -106,6 +108,7 @@ class AcsSession:
                     await self._receive(frame)
         finally:
             self._stop_timers()
+            self._desk.close()
             self._writing.cancel()
             await asyncio.wait([self._writing])
 
@@ -148,6 +151,8 @@ class AcsSession:
                 await self._inventory(message)
             case acs.IAMRoleCredentialsAckRequest():
                 self._writer.credentials.acknowledged(message)
+            case TaskSecretsRequest():
+                self._desk.ask(message)
             case acs.TaskStopVerificationMessage():
                 await self._verify_stops(message)
             case GoodbyeMessage():

@@ -16,7 +16,7 @@ import structlog
 
 from agent.protocol import acs, envelope
 from agent.protocol.clock import Clock
-from agent.protocol.extensions import HelloMessage
+from agent.protocol.extensions import HelloMessage, TaskSecretsAnswer
 from controller.config import ControllerConfig
 from controller.gateway.contacts import Contacts
 from controller.gateway.delivery import (
@@ -32,6 +32,7 @@ from controller.gateway.payload import Payloads
 from controller.gateway.reconciler import Reconciler
 from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import AgentSocket
+from controller.secrets.resolver import SecretsResolver
 from controller.state.entities import (
     ContainerInstance,
     DesiredStatus,
@@ -48,6 +49,9 @@ log = structlog.get_logger(__name__)
 
 MAX_ANSWERS = 16
 """Answers that may wait for an agent to read; one that asks more without reading is cut off."""
+
+MAX_SECRETS_ANSWERS = 4
+"""Answers with secrets that may wait for an agent to read; the next ones are made only then."""
 
 CREDENTIALS_PAUSE_S = 1.0
 """Seconds at least between two looks at which credentials are due."""
@@ -77,6 +81,7 @@ class AcsParts:
     numbers: MessageNumbers
     reconciler: Reconciler
     credentials: CredentialsOfInstances
+    secrets: SecretsResolver
 
 
 class AcsWriter:
@@ -103,6 +108,7 @@ class AcsWriter:
         self._extended = extended
         self._starts_released = not extended
         self._answers: list[msgspec.Struct] = []
+        self._secrets: asyncio.Queue[TaskSecretsAnswer] = asyncio.Queue(MAX_SECRETS_ANSWERS)
         self._wake = asyncio.Event()
         self._dirty = True
         self._next_heartbeat = parts.clock.monotonic() + contact.interval_s
@@ -139,6 +145,11 @@ class AcsWriter:
         self._answers.append(message)
         self._wake.set()
 
+    async def answer_secrets(self, answer: TaskSecretsAnswer) -> None:
+        """Send what containers get; returns once few enough such answers wait for the agent to read."""
+        await self._secrets.put(answer)
+        self._wake.set()
+
     async def run(self) -> None:
         """Send what is due, for ever.
 
@@ -150,6 +161,8 @@ class AcsWriter:
             await self._announce()
             while self._answers:
                 await self._send(self._answers.pop(0))
+            while not self._secrets.empty():
+                await self._send(self._secrets.get_nowait())
             await self._send_credentials()
             if self._dirty:
                 self._dirty = False
@@ -174,6 +187,7 @@ class AcsWriter:
                     store_uuid=meta.store_uuid,
                     epoch=meta.epoch,
                     heartbeat_interval_ms=round(self._contact.interval_s * 1000),
+                    resolves_secrets=True,
                 )
             )
         if now >= self._next_heartbeat:

@@ -38,6 +38,7 @@ from controller.gateway.upgrade import (
     with_host,
 )
 from controller.roles.issuing import RoleCredentialsIssuer
+from controller.secrets.resolver import SecretsResolver
 from controller.state.changes import Cause, Change
 from controller.state.entities import ContainerInstance, Task, instance_key
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
@@ -73,6 +74,7 @@ class Gateway:
         clock: Clock,
         authenticate: Authenticate,
         role_credentials: RoleCredentialsIssuer,
+        secrets: SecretsResolver,
         sessions_gauge: SessionGauge | None = None,
     ) -> None:
         self._state = state
@@ -89,6 +91,7 @@ class Gateway:
             numbers=MessageNumbers(state.meta.epoch),
             reconciler=Reconciler(state),
             credentials=CredentialsOfInstances(state, role_credentials, clock),
+            secrets=secrets,
         )
         self._tcs_parts = TcsParts(
             state=state, clock=clock, contacts=self.contacts, utilisation=self.utilisation

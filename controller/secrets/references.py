@@ -58,7 +58,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def secret_reference(given: str, names: Names) -> Reference:
-    """What a secret's `valueFrom`, or a `credentialsParameter`, means.
+    """What a secret's `valueFrom` means.
 
     Raises:
         InvalidReference: it is an ARN of something else, or none that can be read.
@@ -85,6 +85,17 @@ def secret_reference(given: str, names: Names) -> Reference:
             version_id=version,
         )
     raise InvalidReference(f"{given} is neither the ARN of a parameter nor that of a secret")
+
+
+def registry_reference(given: str, names: Names) -> Reference:
+    """What a `credentialsParameter` means: a secret of Secrets Manager, by its name too.
+
+    Raises:
+        InvalidReference: it is an ARN of something else, or none that can be read.
+    """
+    if not given.startswith("arn:"):
+        return Reference("asm", given, given, names.region, names.account)
+    return secret_reference(given, names)
 
 
 def file_reference(given: str, names: Names) -> Reference:

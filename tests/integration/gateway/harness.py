@@ -28,6 +28,8 @@ from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.keyring import Keyring
 from controller.roles.issuing import RoleCredentialsIssuer
+from controller.secrets.resolver import SecretsResolver
+from controller.secrets.store import LocalSecrets
 from controller.state.changes import Cause
 from controller.state.entities import Entity
 from controller.state.kernel import State
@@ -123,7 +125,8 @@ async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     issuer = RoleCredentialsIssuer(
         state, keyring, clock, source, config.role_credentials_lifetime_s, aws=None
     )
-    gateway = Gateway(state, config, clock, authenticator.authenticate, issuer)
+    resolver = SecretsResolver(state, LocalSecrets(keyring), aws=None)
+    gateway = Gateway(state, config, clock, authenticator.authenticate, issuer, resolver)
     app = web.Application()
     app.add_routes([web.get(path, handler) for path, handler in gateway.routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -13,6 +13,9 @@ import pytest
 from agent.protocol.clock import Clock
 from controller.keyring import Keyring
 from controller.roles.issuing import AssumeRole, RoleCredentialsIssuer
+from controller.secrets.resolver import SecretsResolver
+from controller.secrets.sources import ValueSource
+from controller.secrets.store import LocalSecrets
 from controller.state.changes import Cause
 from controller.state.entities import Entity
 from controller.state.kernel import State
@@ -45,6 +48,11 @@ async def put(state: State, *entities: Entity) -> None:
         for entity in entities:
             tx.put(entity)
     await state.flushed(tx.touched)
+
+
+def resolver(state: State, aws: ValueSource | None = None) -> SecretsResolver:
+    """Resolves what containers name."""
+    return SecretsResolver(state, LocalSecrets(Keyring(b"k" * 32)), aws)
 
 
 def issuer(state: State, clock: Clock, aws: AssumeRole | None = None) -> RoleCredentialsIssuer:

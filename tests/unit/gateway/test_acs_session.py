@@ -26,7 +26,7 @@ from controller.state.entities import InstanceConnection, QuarantinedTask, Task
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import issuer, put
+from tests.unit.gateway.conftest import issuer, put, resolver
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import INSTANCE_ID, arn, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -46,6 +46,7 @@ def parts(state: State, fake_clock: FakeClock, tmp_path: Path) -> AcsParts:
         numbers=MessageNumbers(state.meta.epoch),
         reconciler=Reconciler(state),
         credentials=CredentialsOfInstances(state, issuer(state, fake_clock), fake_clock),
+        secrets=resolver(state),
     )
 
 
@@ -314,7 +315,10 @@ async def test_our_agent_hears_who_speaks_first(state: State, connect: Connect) 
     agent = connect(extended=True)
     await settle()
     assert agent.sent[0][1] == HelloMessage(
-        store_uuid=state.meta.store_uuid, epoch=state.meta.epoch, heartbeat_interval_ms=3000
+        store_uuid=state.meta.store_uuid,
+        epoch=state.meta.epoch,
+        heartbeat_interval_ms=3000,
+        resolves_secrets=True,
     )
 
 

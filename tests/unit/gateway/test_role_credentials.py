@@ -28,7 +28,7 @@ from controller.roles.issuing import AssumedCredentials, CannotAssumeRole
 from controller.state.entities import Task, TaskRole
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import issuer, put
+from tests.unit.gateway.conftest import issuer, put, resolver
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import arn, definition, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -80,6 +80,7 @@ async def parts(state: State, fake_clock: FakeClock, tmp_path: Path, aws: Aws) -
         numbers=MessageNumbers(state.meta.epoch),
         reconciler=Reconciler(state),
         credentials=CredentialsOfInstances(state, issuer(state, fake_clock, aws), fake_clock),
+        secrets=resolver(state),
     )
     yield parts
     await parts.credentials.close()

@@ -13,7 +13,15 @@ from agent.protocol.envelope import (
     join_signed_frame,
     split_signed_frame,
 )
-from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryEntry, TaskInventoryMessage
+from agent.protocol.extensions import (
+    ContainerSecrets,
+    GoodbyeMessage,
+    HelloMessage,
+    TaskInventoryEntry,
+    TaskInventoryMessage,
+    TaskSecretsAnswer,
+    TaskSecretsRequest,
+)
 
 
 def test_a_message_travels_under_its_class_name_with_camel_case_members_and_no_absent_ones() -> None:
@@ -60,6 +68,10 @@ def test_every_tcs_message_comes_back_as_it_was_sent(kind: type[msgspec.Struct])
     "message",
     [
         HelloMessage(store_uuid="u", epoch=3, heartbeat_interval_ms=3000),
+        TaskSecretsRequest(request_id="r", task_arn="t", containers=("app",)),
+        TaskSecretsAnswer(
+            request_id="r", containers=(ContainerSecrets(name="app", secrets={"A": "1"}),), again=True
+        ),
         GoodbyeMessage(expect="HOST_DOWN"),
         TaskInventoryMessage(
             tasks=(
