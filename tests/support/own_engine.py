@@ -27,14 +27,23 @@ class OwnEngine:
     and would take it away from the shared one. Containers have no network.
     """
 
-    def __init__(self, log: Path, *, live_restore: bool = False) -> None:
+    entering: tuple[str, ...] = ("unshare", "--net", "--")
+    networking: tuple[str, ...] = ("--bridge", "none", "--iptables=false")
+
+    def __init__(self, log: Path, *, live_restore: bool = False, disk: str = "") -> None:
+        """``disk`` gives it a file system of its own of that size, in mount's words."""
         # Sockets have short paths, and the engine puts its own below this one.
         self._directory = Path(tempfile.mkdtemp(prefix="hp-engine-", dir="/tmp"))
         self._log = log
         self._live_restore = live_restore
-        self._process: subprocess.Popen[bytes]
+        self._disk = disk
+        self._process: subprocess.Popen[bytes] | None = None
         self.image = ""
         self.data_root = self._directory / "data"
+        self.data_root.mkdir()
+        if disk:
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", str(self.data_root)]
+            subprocess.run(mount, check=True, timeout=10)
 
     @property
     def host(self) -> str:
@@ -48,11 +57,13 @@ class OwnEngine:
         settings = self._directory / "daemon.json"
         settings.write_text("{}")
         command = [
-            *("unshare", "--net", "--", dockerd, "--config-file", settings),
+            *(*self.entering, dockerd, "--config-file", settings),
             *("--host", self.host),
             *("--data-root", self.data_root, "--exec-root", self._exec_root),
-            *("--pidfile", self._directory / "pid", "--bridge", "none", "--iptables=false"),
+            *("--pidfile", self._directory / "pid", *self.networking),
             *(["--live-restore"] if self._live_restore else []),
+            # The storage driver of the machine's own engine does not work on every file system.
+            *(["--storage-driver", "vfs"] if self._disk else []),
         ]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -63,7 +74,7 @@ class OwnEngine:
                 start_new_session=True,
             )
         wait_until(self._answers_or_ended, "an engine of the test's own answers", _START_S)
-        assert self._process.poll() is None, self._log.read_text(errors="replace")[-3000:]
+        assert self._daemon.poll() is None, self._log.read_text(errors="replace")[-3000:]
 
     def make_image(self) -> str:
         """Import the busybox image; returns its reference."""
@@ -82,25 +93,25 @@ class OwnEngine:
 
     def stop(self) -> None:
         """End the engine in order, as a package upgrade does."""
-        self._process.terminate()
-        self._process.wait(_STOP_S)
+        self._daemon.terminate()
+        self._daemon.wait(_STOP_S)
 
     def kill(self) -> None:
         """SIGKILL to the engine alone; its containerd notices by itself and ends."""
-        self._process.kill()
-        self._process.wait(_STOP_S)
+        self._daemon.kill()
+        self._daemon.wait(_STOP_S)
 
     def freeze(self) -> None:
         """Let the engine hang: it takes connections, and answers nothing."""
-        self._process.send_signal(signal.SIGSTOP)
+        self._daemon.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """End ``freeze``."""
-        self._process.send_signal(signal.SIGCONT)
+        self._daemon.send_signal(signal.SIGCONT)
 
     def remove(self) -> None:
         """Leave nothing: no container, no process, no file."""
-        if self._process.poll() is None:
+        if self._process is not None and self._process.poll() is None:
             self.thaw()
             with suppress(docker.errors.DockerException), self.client() as client:
                 for container in client.api.containers(all=True):
@@ -114,11 +125,16 @@ class OwnEngine:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
+    def _daemon(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "the engine was never started"
+        return self._process
+
+    @property
     def _exec_root(self) -> Path:
         return self._directory / "exec"
 
     def _answers_or_ended(self) -> bool:
-        if self._process.poll() is not None:
+        if self._daemon.poll() is not None:
             return True
         # By hand: the SDK leaves a socket open behind it when nobody answers.
         with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
@@ -145,9 +161,9 @@ def _mounts_below(directory: Path) -> list[str]:
 
 
 @contextmanager
-def own_engine(log: Path, *, live_restore: bool = False) -> Iterator[OwnEngine]:
+def own_engine(log: Path, *, live_restore: bool = False, disk: str = "") -> Iterator[OwnEngine]:
     """An engine that runs and has the busybox image; nothing is left of it at the end."""
-    engine = OwnEngine(log, live_restore=live_restore)
+    engine = OwnEngine(log, live_restore=live_restore, disk=disk)
     try:
         engine.start()
         engine.make_image()
