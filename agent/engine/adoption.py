@@ -1,10 +1,12 @@
 """Tasks found again by the labels of their containers, after the checkpoint was lost.
 
-What labels cannot tell (volumes, dependencies, timeouts) is lost; the tasks keep running, are reported and
-can be stopped.
+What labels cannot tell (volumes, dependencies, timeouts) is lost; the tasks keep running, hold their share of
+the host, are reported and can be stopped.
 """
 
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from agent.checkpoint import StoredTask
 from agent.engine.container_body import (
@@ -17,9 +19,9 @@ from agent.engine.container_body import (
     VERSION_LABEL,
 )
 from agent.engine.records import ContainerInspection
+from agent.engine.share_labels import read_share
 from agent.engine.states import ContainerPlan, TaskPlan
 from agent.engine.transitions import initial_state
-from agent.protocol import acs
 from agent.protocol.arn import Arn, cluster_arn
 
 
@@ -46,15 +48,18 @@ def _adopt(task_arn: str, members: list[ContainerInspection], stop_timeout: floa
     )
     labels = members[0].labels
     arn = Arn.parse(task_arn)
-    definition = acs.Task(
+    shares = [read_share(member.labels) for member in members]
+    definition = replace(
+        shares[0][0],
         arn=task_arn,
         task_cluster_arn=cluster_arn(arn.region, arn.account, labels.get(CLUSTER_LABEL, "")),
         family=labels.get(FAMILY_LABEL),
         version=labels.get(VERSION_LABEL),
         desired_status="RUNNING",
+        associations=tuple(association for task, _ in shares for association in task.associations),
         containers=tuple(
-            acs.Container(name=plan.name, image=member.image, essential=plan.essential)
-            for plan, member in zip(plans, members, strict=True)
+            replace(share, name=plan.name, image=member.image, essential=plan.essential)
+            for plan, member, (_, share) in zip(plans, members, shares, strict=True)
         ),
     )
     plan = TaskPlan(arn=task_arn, containers=plans)

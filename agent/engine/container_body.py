@@ -11,6 +11,7 @@ from agent.engine.changes import NetworkBinding
 from agent.engine.definition import InvalidTaskError, command_of, docker_document
 from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
 from agent.engine.records import PortBinding
+from agent.engine.share_labels import share_labels
 from agent.engine.states import TaskPlan
 from agent.protocol import acs
 from agent.protocol.arn import Arn, last_segment
@@ -92,6 +93,7 @@ def _labels(task: acs.Task, plan: TaskPlan, container: acs.Container, owner: str
         VERSION_LABEL: task.version or "",
         CLUSTER_LABEL: last_segment(task.task_cluster_arn or ""),
         OWNER_LABEL: owner,
+        **share_labels(task, container),
         ESSENTIAL_LABEL: str(plan.containers[plan.index(container.name or "")].essential).lower(),
     }
 

@@ -16,6 +16,7 @@ from agent.protocol.arn import last_segment
 from tests.integration.engine.harness import Harness
 from tests.integration.engine.victim import Victim
 from tests.support.engine import CGROUPS, task_cgroups
+from tests.support.processes import free_port
 
 pytestmark = [
     pytest.mark.engine,
@@ -186,6 +187,32 @@ async def test_killed_and_started_again_the_agent_finds_the_cgroup_and_removes_i
         assert limit.read_text().strip() == str(64 * MIB)
         await idle_harness.engine.stop_tasks([task.arn or ""])
         await idle_harness.eventually(lambda: not left_of(task), "the cgroup goes with the task")
+    finally:
+        await idle_harness.stop()
+
+
+async def test_found_again_after_the_checkpoint_was_lost_a_task_keeps_its_limits_and_its_share(
+    idle_harness: Harness,
+) -> None:
+    await idle_harness.start()
+    mapping = acs.PortMapping(container_port=80, host_port=free_port())
+    task = await idle_harness.run(
+        idle_harness.container(memory=None, port_mappings=(mapping,)), cpu=0.5, memory=64
+    )
+    held = idle_harness.engine.account().held
+    await idle_harness.stop()
+    (idle_harness.data_dir / "agent.db").write_bytes(b"this is no database" * 100)
+
+    await idle_harness.start(task_cleanup_wait_s=0.0)
+    try:
+        await idle_harness.reported(task, "RUNNING")
+        assert idle_harness.engine.account().held == held
+        memory, cpu = cgroup(idle_harness, task, "memory").parent, cgroup(idle_harness, task, "cpu").parent
+        assert (memory / "memory.limit_in_bytes").read_text().strip() == str(64 * MIB)
+        assert (cpu / "cpu.cfs_quota_us").read_text().strip() == "50000"
+        await idle_harness.engine.stop_tasks([task.arn or ""])
+        await idle_harness.eventually(lambda: not left_of(task), "the cgroup goes with the task")
+        assert idle_harness.engine.account().held == {}
     finally:
         await idle_harness.stop()
 

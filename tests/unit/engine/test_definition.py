@@ -202,6 +202,8 @@ def test_labels_of_ecs_cannot_be_overridden_but_others_can_be_set() -> None:
         "com.amazonaws.ecs.task-definition-version": "3",
         "com.amazonaws.ecs.cluster": "default",
         "homeport.agent": "owner",
+        "homeport.task-share": "{}",
+        "homeport.container-share": '{"cpu":10,"memory":16}',
         "homeport.essential": "true",
     }
 
