@@ -17,10 +17,17 @@ from prometheus_client import CollectorRegistry
 from agent import __version__
 from agent.config import AgentConfig
 from agent.endpoints.introspection import introspection_app
+from agent.endpoints.metadata import Surroundings
 from agent.endpoints.metrics import AgentCollector, metrics_app
+from agent.endpoints.rate_limit import limited_to
 from agent.endpoints.server import LocalServer
+from agent.endpoints.tags import Tags
+from agent.endpoints.task_address import TaskAddress
+from agent.endpoints.task_protection import TaskProtection
+from agent.endpoints.task_server import TaskServer, task_app
 from agent.engine.engine import TaskEngine
 from agent.engine.errors import EngineError
+from agent.engine.states import Status
 from agent.host import ec2
 from agent.host.attributes import EngineFacts, engine_facts
 from agent.host.instance_metadata import InstanceMetadata
@@ -98,8 +105,13 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     identity = IdentityFile.load(config.data_dir, config.cluster, machine.machine_id)
     resources = registered_resources(config, machine)
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
-    engine = TaskEngine(config, capacity(resources), clock, registry)
+    address = TaskAddress(config.task_address, config.credentials_address)
+    engine = TaskEngine(
+        config, capacity(resources), clock, registry, endpoints_reachable=lambda: address.reachable
+    )
+    parts.push_async_callback(_leave_address, address, engine)
     parts.push_async_callback(engine.stop)
+    await address.open()
     service_manager = ServiceManager.of_this_process()
     service_manager.ready("waiting for the container engine")
     metadata = await parts.enter_async_context(InstanceMetadata(config.metadata_endpoint, clock))
@@ -137,7 +149,10 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     ended = asyncio.Event()
     supervisor = Supervisor(_log_failure)
     supervisor.spawn("engine", engine.run())
-    for name, server in _local_servers(config, engine, identity, control_plane, registry).items():
+    supervisor.spawn("task address", address.run())
+    servers = _local_servers(config, engine, identity, control_plane, registry)
+    servers["tasks"] = _task_server(config, engine, identity, client, clock)
+    for name, server in servers.items():
         supervisor.spawn(f"endpoint {name}", server.run())
     supervisor.spawn("control plane", control_plane.run())
     if instance is not None and instance.spot:
@@ -171,6 +186,29 @@ def _local_servers(
         "introspection": LocalServer("introspection", config.introspection_address, introspection),
         "metrics": LocalServer("metrics", config.metrics_address, metrics_app(registry)),
     }
+
+
+def _task_server(
+    config: AgentConfig,
+    engine: TaskEngine,
+    identity: IdentityFile,
+    client: ControlPlaneClient,
+    clock: SystemClock,
+) -> LocalServer:
+    """What tasks are served."""
+    zone = "" if config.disable_task_metadata_az else config.availability_zone
+    tags = Tags(client.call, lambda: identity.current.container_instance_arn)
+    server = TaskServer(engine, lambda: Surroundings(identity.current.cluster, zone), tags.of)
+    protection = TaskProtection(client.call, engine.credentials, server.find)
+    limit = limited_to(config.task_metadata_rate, clock)
+    application = task_app(server, engine.credentials, protection, limit)
+    return LocalServer("tasks", config.credentials_address, application)
+
+
+async def _leave_address(address: TaskAddress, engine: TaskEngine) -> None:
+    """Containers that run on can still use the rules: the next start of the agent serves them again."""
+    in_use = any(record.state.known is not Status.STOPPED for record in engine.records())
+    await address.close(in_use=in_use)
 
 
 async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: asyncio.Event) -> None:

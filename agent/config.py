@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from agent import config_file
 from agent import config_values as values
+from agent.config_endpoints import EndpointSettings
 from agent.config_file import ConfigFile
 from agent.config_flags import parser
 from agent.config_storage import StorageSettings
@@ -55,7 +56,7 @@ def _text(value: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AgentConfig(StorageSettings):
+class AgentConfig(StorageSettings, EndpointSettings):
     """What one agent was told. Durations are seconds, memory is MiB."""
 
     credentials: Credentials

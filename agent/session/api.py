@@ -88,14 +88,23 @@ class ControlPlaneClient:
             raise RuntimeError("the client is used outside its context")
         return self._http
 
-    def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """The headers that sign a request at the controller's present time."""
+    def sign(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        credentials: Credentials | None = None,
+    ) -> dict[str, str]:
+        """The headers that sign a request at the controller's present time, with the agent's own credentials
+        if no others are given.
+        """
         return sign(
             method=method,
             url=url,
             headers=headers,
             body=body,
-            credentials=self._credentials,
+            credentials=credentials or self._credentials,
             service=SIGNING_NAME,
             region=self._region,
             now=self._server_time.now(),
@@ -110,17 +119,25 @@ class ControlPlaneClient:
             self._server_time.observe(refusal.headers)
             raise
 
-    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        credentials: Credentials | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> dict[str, Any]:
         """Call one operation and return its answer. Raises ``ApiError`` or ``Unreachable``.
 
+        ``credentials`` are those of a task's role when it is the task that asks, by default the agent's own.
         A call that was refused while our clock proves to have been off is made once more with the right time.
         """
         began, outcome = self._clock.monotonic(), "ok"
         try:
             try:
-                return await self._call_once(operation, request)
+                return await self._call_once(operation, request, credentials, timeout_s)
             except _SignedAtTheWrongTime:
-                return await self._call_once(operation, request, clock_is_right=True)
+                return await self._call_once(operation, request, credentials, timeout_s, clock_is_right=True)
         except Unreachable:
             outcome = "unreachable"
             raise
@@ -132,16 +149,24 @@ class ControlPlaneClient:
             self.metrics.call_seconds.labels(operation, outcome).observe(duration)
 
     async def _call_once(
-        self, operation: str, request: Mapping[str, Any], clock_is_right: bool = False
+        self,
+        operation: str,
+        request: Mapping[str, Any],
+        credentials: Credentials | None,
+        timeout_s: float,
+        clock_is_right: bool = False,
     ) -> dict[str, Any]:
         body = msgspec.json.encode(request)
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"{TARGET_PREFIX}.{operation}",
         }
-        headers |= self.sign("POST", self._url, headers, body)
+        headers |= self.sign("POST", self._url, headers, body, credentials)
+        limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
         try:
-            async with self._pool.post(URL(self._url, encoded=True), data=body, headers=headers) as response:
+            async with self._pool.post(
+                URL(self._url, encoded=True), data=body, headers=headers, timeout=limits
+            ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"{operation}: {type(error).__name__}: {error}") from error
