@@ -67,8 +67,9 @@ def clean_environment(**additions: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         kept.pop(name, None)
-    # Wherever the tests run, agents are no EC2 instances unless a test says so.
-    return kept | {"AWS_EC2_METADATA_DISABLED": "true"} | additions
+    # Wherever the tests run, agents are no EC2 instances unless a test says so, and leave the machine's
+    # netfilter rules alone unless a test gives them a network of their own.
+    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "HOMEPORT_TASK_ADDRESS": "off"} | additions
 
 
 class ProcessController:
