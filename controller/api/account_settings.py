@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.api.errors import InvalidParameterException
+from controller.services import log_mode
 from controller.state.entities import AccountSetting, account_setting_key
 from controller.state.kernel import Reader
 
@@ -24,7 +25,7 @@ DEFINITIONS: dict[str, Definition] = {
     "awsvpcTrunking": Definition(_SWITCH, "disabled"),
     "containerInsights": Definition((*_SWITCH, "enhanced"), "disabled"),
     "containerInstanceLongArnFormat": Definition(_SWITCH, "enabled"),
-    "defaultLogDriverMode": Definition(("blocking", "non-blocking"), "blocking"),
+    log_mode.SETTING: Definition(log_mode.MODES, log_mode.DEFAULT_MODE),
     "fargateEventWindows": Definition(_SWITCH, "disabled"),
     "fargateFIPSMode": Definition(_SWITCH, "disabled"),
     "fargateTaskRetirementWaitPeriod": Definition(("0", "7", "14"), "7"),
@@ -36,14 +37,8 @@ DEFINITIONS: dict[str, Definition] = {
 """Every setting by name. Those of AWS's own infrastructure are kept and answered and change nothing here."""
 
 IMPOSSIBLE: dict[tuple[str, str], str] = {
-    ("defaultLogDriverMode", "non-blocking"): (
-        "defaultLogDriverMode can only be blocking on this controller: set the option mode of the "
-        "logConfiguration in task definitions."
-    ),
-    **{
-        (name, "disabled"): "You can no longer disable Long Arn settings"
-        for name in ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
-    },
+    (name, "disabled"): "You can no longer disable Long Arn settings"
+    for name in ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
 }
 """Values that would change what this controller does, and cannot."""
 

@@ -29,6 +29,17 @@ def overridden_containers(document: Document, task: Task) -> Sequence[Document]:
     ]
 
 
+def with_log_mode(container: Document, mode: str) -> Document:
+    """The container definition with a mode for its log driver, unless it names one or has no driver.
+
+    FireLens takes the options of its log driver for those of its output, which has no mode.
+    """
+    log = container.get("logConfiguration")
+    if not mode or not log or log["logDriver"] == "awsfirelens" or "mode" in log.get("options", {}):
+        return container
+    return {**container, "logConfiguration": {**log, "options": {**log.get("options", {}), "mode": mode}}}
+
+
 def overridden_size(document: Document, task: Task, member: str) -> int | None:
     """Task-level `cpu` (units) or `memory` (MiB), with the task's overrides; None where the task has none of
     its own."""

@@ -15,7 +15,12 @@ from msgspec.structs import replace
 from agent.protocol import acs
 from agent.protocol.resources import CPU_UNITS_PER_CPU
 from controller.gateway.docker_config import docker_config, has_health_check, host_config
-from controller.gateway.overrides import has_overrides, overridden_containers, overridden_size
+from controller.gateway.overrides import (
+    has_overrides,
+    overridden_containers,
+    overridden_size,
+    with_log_mode,
+)
 from controller.gateway.volumes import payload_volume
 from controller.state.entities import DesiredStatus, Document, Task, TaskDefinition
 from controller.state.names import Names
@@ -69,12 +74,11 @@ def task_payload(
 
 
 def payload_containers(task: Task, definition: TaskDefinition, region: str) -> tuple[acs.Container, ...]:
-    """The task's containers, still without ARNs; the same for all tasks of a definition that override
-    nothing."""
+    """The task's containers, still without ARNs; the same for all tasks of a definition and a log mode that
+    override nothing."""
     mode = network_mode(definition.document)
-    return tuple(
-        _container(container, mode, region) for container in overridden_containers(definition.document, task)
-    )
+    containers = overridden_containers(definition.document, task)
+    return tuple(_container(with_log_mode(item, task.log_mode), mode, region) for item in containers)
 
 
 def network_mode(document: Document) -> str:
@@ -91,17 +95,18 @@ class Payloads:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._containers: dict[str, tuple[TaskDefinition, tuple[acs.Container, ...]]] = {}
+        self._containers: dict[tuple[str, str], tuple[TaskDefinition, tuple[acs.Container, ...]]] = {}
 
     def task(self, task: Task, definition: TaskDefinition, desired_status: DesiredStatus) -> acs.Task:
         """The complete task as an agent shall have it."""
         if has_overrides(task):
             return task_payload(task, definition, self._names, desired_status)
-        kept = self._containers.pop(definition.key, None)
+        key = definition.key, task.log_mode
+        kept = self._containers.pop(key, None)
         if kept is None or kept[0] is not definition:
             kept = definition, payload_containers(task, definition, self._names.region)
         # Re-inserted at the end, so that the first of the map is the one used longest ago.
-        self._containers[definition.key] = kept
+        self._containers[key] = kept
         if len(self._containers) > self.MAX_DEFINITIONS:
             del self._containers[next(iter(self._containers))]
         return task_payload(task, definition, self._names, desired_status, kept[1])

@@ -23,6 +23,7 @@ def new_task(
     deployment: str | None,
     overrides: Document | None,
     options: Document,
+    log_mode: str,
     tags: tuple[Tag, ...],
     now: float,
     epoch: int,
@@ -53,6 +54,7 @@ def new_task(
         created_epoch=epoch,
         created_at=now,
         options={**options, "overrides": overrides} if overrides else options,
+        log_mode=log_mode,
         tags=tags,
     )
 

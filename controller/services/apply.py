@@ -11,6 +11,7 @@ from controller.scheduler.candidates import gpus_for
 from controller.scheduler.demand import Demand
 from controller.scheduler.tasks import new_task, placed
 from controller.services import events
+from controller.services.log_mode import default_log_mode
 from controller.services.revisions import settings_of
 from controller.services.step import Announcement, Decision
 from controller.services.view import ServiceView
@@ -143,6 +144,7 @@ def _start(
         deployment=owner.id,
         overrides=None,
         options=_task_options(service, settings, provider),
+        log_mode=default_log_mode(transaction, service.created_by),
         tags=_tags(service, definition),
         now=transaction.now,
         epoch=transaction.meta.epoch,

@@ -31,6 +31,7 @@ _SHARED_FIELDS = (
     "service",
     "deployment",
     "stopped_reason",
+    "log_mode",
 )
 """Task fields whose values many tasks share: interned, since 100,000 tasks would otherwise hold 100,000
 copies of each."""

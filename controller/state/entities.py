@@ -280,6 +280,8 @@ class Task(Entity, frozen=True, kw_only=True):
     """When the task's scale-in protection ends, by wall time; None when it has none or it has ended."""
     pending_reason: str = ""
     """Why a task that has not started yet waits, in the agent's or the scheduler's words."""
+    log_mode: str = ""
+    """Mode of the containers' log drivers where the definition names none; empty for Docker's own."""
     options: Document = {}
     """Members that are kept and answered as given: overrides, platformVersion, enableExecuteCommand,
     networkConfiguration, ..."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from controller.keyring import ClientProfile
 from tests.conformance.conftest import AwsCli
+from tests.conformance.played_agent import PlayedAgent
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -85,3 +89,25 @@ def test_the_command_line_puts_and_lists_settings(aws: AwsCli, role: str) -> Non
     assert aws("list-account-settings", *principal)["settings"] == []
     failed = aws.run("put-account-setting", "--name", "colour", "--value", "red")
     assert "should be one of [serviceLongArnFormat" in failed.stderr
+
+
+def test_tasks_get_the_log_driver_mode_of_the_account(
+    ecs: Any, cluster: str, name: str, agent: PlayedAgent
+) -> None:
+    log = {"logDriver": "json-file", "options": {"max-size": "1m"}}
+    ecs.register_task_definition(
+        family=name,
+        containerDefinitions=[{"name": "web", "image": "web:1", "memory": 16, "logConfiguration": log}],
+    )
+    for mode in ("blocking", "non-blocking"):
+        ecs.put_account_setting(name="defaultLogDriverMode", value=mode)
+        (task,) = ecs.run_task(cluster=cluster, taskDefinition=name)["tasks"]
+        received = wait_until(partial(payload_of, agent, task["taskArn"]), "the agent has the task")
+        config = json.loads(received.containers[0].docker_config.host_config)["LogConfig"]
+        assert config == {"Type": "json-file", "Config": {"max-size": "1m", "mode": mode}}
+    ecs.delete_account_setting(name="defaultLogDriverMode")
+
+
+def payload_of(agent: PlayedAgent, task_arn: str) -> Any:
+    """The task as the agent has received it; None before it has."""
+    return next((task for task in agent.received if task.arn == task_arn), None)

@@ -8,6 +8,7 @@ import pytest
 
 from controller.api.account_settings import DEFINITIONS
 from controller.api.errors import InvalidParameterException
+from controller.services.log_mode import default_log_mode
 from tests.unit.api.conftest import ADMINISTRATOR, Api
 from tests.unit.api.output_shapes import ecs_model
 
@@ -96,11 +97,7 @@ async def test_settings_are_filtered_by_name_and_value_and_come_in_pages(api: Ap
             {"name": "taskLongArnFormat", "value": "disabled"},
             "You can no longer disable",
         ),
-        (
-            "PutAccountSetting",
-            {"name": "defaultLogDriverMode", "value": "non-blocking"},
-            "set the option mode of the logConfiguration",
-        ),
+        ("PutAccountSetting", {"name": "defaultLogDriverMode", "value": "off"}, "one of .blocking,non-block"),
         ("PutAccountSetting", {"name": INSIGHTS, "value": "enabled", "principalArn": "x"}, "ARN provided"),
         (
             "PutAccountSetting",
@@ -118,3 +115,14 @@ async def test_bad_settings_are_refused(
     with pytest.raises(InvalidParameterException, match=message):
         await api.call(operation, **members)
     assert await values(api) == {}
+
+
+async def test_the_mode_of_log_drivers_is_the_principals_own_else_the_root_users_else_ecs(api: Api) -> None:
+    name = "defaultLogDriverMode"
+    assert (await values(api, effectiveSettings=True))[name] == "non-blocking"
+    assert default_log_mode(api.state.read(), ADMINISTRATOR.arn) == "non-blocking"
+    await api.call("PutAccountSettingDefault", name=name, value="blocking")
+    assert default_log_mode(api.state.read(), ADMINISTRATOR.arn) == "blocking"
+    await api.call("PutAccountSetting", name=name, value="non-blocking")
+    assert default_log_mode(api.state.read(), ADMINISTRATOR.arn) == "non-blocking"
+    assert default_log_mode(api.state.read(), ROLE) == "blocking"

@@ -299,6 +299,37 @@ def test_secrets_name_their_provider_and_their_target() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("log", "config"),
+    [
+        ({"logDriver": "json-file"}, {"mode": "non-blocking"}),
+        (
+            {"logDriver": "gelf", "options": {"tag": "x"}},
+            {"tag": "x", "mode": "non-blocking"},
+        ),
+        ({"logDriver": "json-file", "options": {"mode": "blocking"}}, {"mode": "blocking"}),
+        ({"logDriver": "awsfirelens", "options": {"Name": "null"}}, {"Name": "null"}),
+    ],
+)
+def test_a_log_driver_gets_the_tasks_mode_unless_its_definition_names_one(
+    log: Document, config: Document
+) -> None:
+    of = definition(container(logConfiguration=log))
+    payloads = Payloads(NAMES)
+    for mode, expected in (("non-blocking", config), ("", log.get("options", {}))):
+        (sent,) = payloads.task(task(log_mode=mode), of, "RUNNING").containers
+        assert sent.docker_config is not None
+        assert msgspec.json.decode(sent.docker_config.host_config or "")["LogConfig"]["Config"] == expected
+
+
+def test_a_container_without_a_log_configuration_keeps_the_engines_driver() -> None:
+    (sent,) = task_payload(
+        task(log_mode="non-blocking"), definition(container()), NAMES, "RUNNING"
+    ).containers
+    assert sent.docker_config is not None
+    assert "LogConfig" not in msgspec.json.decode(sent.docker_config.host_config or "{}")
+
+
 # --- ports ---
 
 

@@ -93,6 +93,7 @@ def test_a_new_task_has_a_container_for_each_of_its_definition_and_holds_nothing
         deployment=None,
         overrides={"cpu": "1"},
         options={"platformVersion": "LATEST"},
+        log_mode="",
         tags=(),
         now=5.0,
         epoch=7,

@@ -23,7 +23,7 @@ def check_external(request: Document) -> None:
         InvalidParameterException: it does not.
     """
     for member, name in _OF_TASK_SETS.items():
-        if member in request:
+        if request.get(member):
             raise InvalidParameterException(f"{name} must be blank.")
 
 
@@ -34,7 +34,7 @@ def check_external_update(request: Document) -> None:
         InvalidParameterException: it does.
     """
     for member in _OF_TASK_SETS:
-        if member in request:
+        if request.get(member):
             raise InvalidParameterException(
                 f"Unable to update {member} on services with an EXTERNAL deployment controller. Use "
                 "CreateTaskSet."

@@ -7,6 +7,7 @@ from controller.api.operations.tasks.launch import Launch
 from controller.scheduler.candidates import gpus_for
 from controller.scheduler.placement import Plan
 from controller.scheduler.tasks import new_task, placed
+from controller.services.log_mode import default_log_mode
 from controller.state.entities import ContainerInstance, Document, Task, instance_key
 from controller.state.kernel import Transaction
 
@@ -37,6 +38,7 @@ def start(
         deployment=None,
         overrides=launch.overrides,
         options={**launch.options, "capacityProviderName": provider} if provider else launch.options,
+        log_mode=default_log_mode(transaction, context.caller.arn),
         tags=launch.tags,
         now=transaction.now,
         epoch=transaction.meta.epoch,
