@@ -145,16 +145,26 @@ class HostLedger:
     def _lack(self, request: Request, others: Others) -> _Lack | None:
         """What is not free for a task now; None if everything is."""
         demand = request.demand
+        holders = {port: task_arn for task_arn, held in self._held.items() for port in _ports(held)}
+        # First what others hold: whoever waits for them stands aside, whatever else it lacks.
+        for port in sorted(_ports(demand) - holders.keys()):
+            occupant = others.ports.get(port)
+            if occupant is not None and (occupant.everywhere or not request.host_network):
+                by = occupant.name or "something that is not of this agent"
+                return _Lack(f"host port {port[0]}/{port[1]}, held by {by}", port)
         for what, wanted, left in _amounts(demand, self._free()):
             if wanted > left:
                 return _Lack(f"{wanted} {what} ({max(left, 0)} free)")
+        for port in sorted(_ports(demand) & holders.keys()):
+            return _Lack(f"host port {port[0]}/{port[1]}, held by task {holders[port]}")
         for task_arn, held in self._held.items():
             if gpus := demand.gpu_ids & held.gpu_ids:
                 return _Lack(f"GPU {min(gpus)}, held by task {task_arn}")
-            if ports := _ports(demand) & _ports(held):
-                number, protocol = min(ports)
-                return _Lack(f"host port {number}/{protocol}, held by task {task_arn}")
-        return _lack_of_others(request, others)
+        if others.memory_mib is not None and demand.memory > others.memory_mib:
+            return _Lack(
+                f"{demand.memory} MiB of memory, which are not reserved but in use on the host", True
+            )
+        return None
 
     def _free(self) -> Resources:
         held = self._held.values()
@@ -165,18 +175,6 @@ class HostLedger:
             ports_udp=frozenset(),
             gpus=self.capacity.gpus - sum(each.gpus for each in held),
         )
-
-
-def _lack_of_others(request: Request, others: Others) -> _Lack | None:
-    for port in sorted(_ports(request.demand)):
-        occupant = others.ports.get(port)
-        if occupant is not None and (occupant.everywhere or not request.host_network):
-            by = occupant.name or "something that is not of this agent"
-            return _Lack(f"host port {port[0]}/{port[1]}, held by {by}", port)
-    wanted = request.demand.memory
-    if others.memory_mib is not None and wanted > others.memory_mib:
-        return _Lack(f"{wanted} MiB of memory, which are not reserved but in use on the host", True)
-    return None
 
 
 def _stands_aside(lack: _Lack) -> bool:
