@@ -28,17 +28,19 @@ from controller.gateway.delivery import (
 )
 from controller.gateway.fullsync import manifest_tasks
 from controller.gateway.liveness import Contact, next_interval
-from controller.gateway.payload import Payloads
+from controller.gateway.payload import Payloads, with_pinned_images
 from controller.gateway.reconciler import Reconciler
 from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import AgentSocket
 from controller.secrets.resolver import SecretsResolver
 from controller.state.entities import (
     ContainerInstance,
+    Deployment,
     DesiredStatus,
     Document,
     Task,
     TaskDefinition,
+    deployment_key,
     task_definition_key,
     task_key,
 )
@@ -289,6 +291,7 @@ class AcsWriter:
             payload = self._parts.payloads.task(task, definition, status)
             if status == "RUNNING":
                 payload = self.credentials.with_credentials(payload, task, definition.document)
+                payload = with_pinned_images(payload, self._digests(task))
             return payload
         log.error("task_definition_missing", task=task.key, task_definition=key, desired_status=status)
         if status == "RUNNING":
@@ -298,6 +301,14 @@ class AcsWriter:
         return acs.Task(
             arn=names.task(task), family=task.family, version=str(task.revision), desired_status=status
         )
+
+    def _digests(self, task: Task) -> dict[str, str]:
+        """The digests of the images of the task's deployment, by container, as far as they are known."""
+        if task.service is None or task.deployment is None:
+            return {}
+        key = deployment_key(task.cluster, task.service, task.deployment)
+        deployment = self._parts.state.read().get(Deployment, key)
+        return {} if deployment is None else dict(deployment.image_digests)
 
     async def _send_manifest(self) -> None:
         state = self._parts.state

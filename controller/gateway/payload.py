@@ -7,7 +7,7 @@ nanoseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from controller.gateway.overrides import (
 )
 from controller.gateway.volumes import payload_volume
 from controller.state.entities import DesiredStatus, Document, Task, TaskDefinition
+from controller.state.image_pins import pinned_image
 from controller.state.names import Names
 
 DEFAULT_NETWORK_MODE = "bridge"
@@ -79,6 +80,16 @@ def payload_containers(task: Task, definition: TaskDefinition, region: str) -> t
     mode = network_mode(definition.document)
     containers = overridden_containers(definition.document, task)
     return tuple(_container(with_log_mode(item, task.log_mode), mode, region) for item in containers)
+
+
+def with_pinned_images(payload: acs.Task, digests: Mapping[str, str]) -> acs.Task:
+    """The task with the images that its deployment has settled on; `digests` are by container name."""
+    if not digests:
+        return payload
+    pinned = (
+        replace(c, image=pinned_image(c.image or "", c.name or "", digests)) for c in payload.containers
+    )
+    return replace(payload, containers=tuple(pinned))
 
 
 def network_mode(document: Document) -> str:

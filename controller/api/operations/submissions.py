@@ -17,14 +17,20 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import cluster_name
 from controller.state.entities import (
+    Deployment,
     Document,
     NetworkBinding,
     QuarantinedTask,
     ReportedStatus,
     Task,
+    TaskDefinition,
+    deployment_key,
+    task_definition_key,
     task_key,
 )
+from controller.state.image_pins import with_digests
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
+from controller.state.kernel import Transaction
 from controller.state.lifecycle import ContainerReport, TaskReport, apply_report
 
 log = structlog.get_logger(__name__)
@@ -155,9 +161,26 @@ def _apply(
     if changed is not task:
         with context.transaction() as transaction:
             transaction.put(changed, _sentence(task, changed))
+            _settle_images(transaction, changed)
     if task.instance is not None:
         context.signs_of_life(name, task.instance)
     return ACKNOWLEDGED
+
+
+def _settle_images(transaction: Transaction, task: Task) -> None:
+    """Book the digests of images that the task is the first of its deployment to tell."""
+    if task.service is None or task.deployment is None:
+        return
+    if not any(container.image_digest for container in task.containers):
+        return
+    definition = transaction.get(TaskDefinition, task_definition_key(task.family, task.revision))
+    deployment = transaction.get(Deployment, deployment_key(task.cluster, task.service, task.deployment))
+    if definition is None or deployment is None:
+        return
+    settled = with_digests(deployment, definition.document, task)
+    if settled is not deployment:
+        images = ", ".join(f"{container} {digest}" for container, digest in settled.image_digests)
+        transaction.put(settled, f"Task {task.id} settled the images of the deployment: {images}.")
 
 
 def _sentence(before: Task, after: Task) -> str:

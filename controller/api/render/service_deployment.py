@@ -104,14 +104,15 @@ def render_service_revision(deployment: Deployment, read: Reader) -> Document:
 
 
 def _images(deployment: Deployment, read: Reader) -> list[Document]:
-    """The images of a revision, with the digests that its running tasks report."""
+    """The images of a revision, with the digests that it has settled on, or else its running tasks report."""
     definition = read.get(TaskDefinition, task_definition_key(deployment.family, deployment.revision))
     if definition is None:
         return []
-    digests = dict(deployment.image_digests)
+    digests: dict[str, str] = {}
     for task in read.select(LIVE_TASKS_OF_SERVICE, _service_key(deployment)).values():
         if task.deployment == deployment.id:
             digests |= {item.name: item.image_digest for item in task.containers if item.image_digest}
+    digests |= dict(deployment.image_digests)
     images = []
     for container in definition.document["containerDefinitions"]:
         image: Document = {"containerName": container["name"], "image": container["image"]}

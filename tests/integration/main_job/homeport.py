@@ -149,6 +149,11 @@ class Homeport:
         """Wait until a condition holds."""
         return wait_until(condition, what, timeout_s)
 
+    def remove_containers(self) -> None:
+        """Remove this cluster's containers."""
+        for container_id in self.containers(running_only=False).values():
+            self.engine.api.remove_container(container_id, force=True, v=True)
+
     def end(self) -> None:
         """Remove what runs, as the engine's owner may."""
         for process in (getattr(self, "agent", None), self.controller):

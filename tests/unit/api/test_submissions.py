@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from controller.api.errors import InvalidParameterException, SerializationException
-from controller.state.entities import QuarantinedTask, Task, TaskContainer
+from controller.state.entities import Deployment, QuarantinedTask, Task, TaskContainer, TaskDefinition
 from tests.unit.api.conftest import Api, agent_of
 
 ID = "a" * 32
@@ -154,3 +155,24 @@ async def test_attachments_are_acknowledged(api: Api) -> None:
         "SubmitAttachmentStateChanges", AGENT, attachments=[{"attachmentArn": "x", "status": "ATTACHED"}]
     )
     assert answer == ACKNOWLEDGED
+
+
+async def test_the_first_digest_of_a_deployments_image_is_kept(api: Api, task: Task) -> None:
+    deployment = Deployment(
+        cluster="default",
+        service="web",
+        id="ecs-svc/1",
+        family="web",
+        revision=1,
+        created_at=1.0,
+        updated_at=1.0,
+    )
+    document = {"containerDefinitions": [{"name": "web", "image": "w:1"}, {"name": "side", "image": "s:1"}]}
+    definition = TaskDefinition(family="web", revision=1, document=document, registered_at=1.0)
+    api.put(deployment, definition, replace(task, service="web", deployment=deployment.id))
+    digest = "sha256:" + "1" * 64
+    await submit(api, status="RUNNING", containers=[{"containerName": "web", "imageDigest": digest}])
+
+    kept = api.state.read().get(Deployment, deployment.key)
+    assert kept is not None
+    assert kept.image_digests == (("web", digest),)

@@ -22,7 +22,7 @@ from controller.gateway.reconciler import GONE_REASON, Reconciler
 from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.gateway.socket import AgentSocket
 from controller.state.changes import Cause
-from controller.state.entities import InstanceConnection, QuarantinedTask, Task
+from controller.state.entities import Deployment, InstanceConnection, QuarantinedTask, Task
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
@@ -141,6 +141,27 @@ async def test_a_task_is_sent_as_soon_as_it_is_durable(state: State, connect: Co
     await put(state, task())
     await settle()
     assert agent.task_ids() == [("01", "RUNNING")]
+
+
+async def test_later_tasks_of_a_deployment_get_the_image_that_the_first_settled(
+    state: State, connect: Connect
+) -> None:
+    digest = "sha256:" + "1" * 64
+    made = Deployment(
+        cluster="default",
+        service="web",
+        id="ecs-svc/1",
+        family="web",
+        revision=3,
+        image_digests=(("app", digest),),
+        created_at=1.0,
+        updated_at=1.0,
+    )
+    await put(state, made, task(1, service="web", deployment="ecs-svc/1"), task(2))
+    agent = connect()
+    await settle()
+    images = [t.containers[0].image for payload in agent.all(acs.PayloadMessage) for t in payload.tasks]
+    assert images == [f"busybox:1@{digest}", "busybox:1"]
 
 
 async def test_an_acknowledged_task_is_sent_once(state: State, connect: Connect) -> None:

@@ -1,0 +1,46 @@
+"""All tasks of a deployment run the same bits: tags are resolved once, by the first task that tells.
+
+ECS's rule (version consistency): later tasks of the deployment are sent the image with that digest. A new
+deployment resolves anew. Left as they are: containers whose `versionConsistency` is `disabled`, images that are
+named by a digest already, and images that came from no registry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from controller.state.entities import Deployment, Document, Task
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def with_digests(deployment: Deployment, document: Document, task: Task) -> Deployment:
+    """The deployment with the digests that one of its tasks has told; the same object if it knows them.
+
+    `document` is the task definition's.
+    """
+    known = dict(deployment.image_digests)
+    told = {container.name: container.image_digest for container in task.containers}
+    new = {
+        container["name"]: told[container["name"]]
+        for container in document["containerDefinitions"]
+        if _is_to_be_pinned(container)
+        and container["name"] not in known
+        and _DIGEST.fullmatch(told.get(container["name"], ""))
+    }
+    if not new:
+        return deployment
+    return replace(deployment, image_digests=(*deployment.image_digests, *new.items()))
+
+
+def pinned_image(image: str, container: str, digests: Mapping[str, str]) -> str:
+    """The image as a container of a deployment gets it; `digests` are by container name."""
+    digest = digests.get(container)
+    return f"{image}@{digest}" if digest and "@" not in image else image
+
+
+def _is_to_be_pinned(container: Document) -> bool:
+    return container.get("versionConsistency") != "disabled" and "@" not in container["image"]
