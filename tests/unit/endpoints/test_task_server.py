@@ -222,7 +222,7 @@ async def test_a_task_is_told_of_itself_with_all_its_containers(served: Served) 
         "DesiredStatus": "RUNNING",
         "KnownStatus": "RUNNING",
         "Limits": {"CPU": 0.25, "Memory": 128},
-        "PullStartedAt": "1970-01-01T00:00:01Z",
+        "PullStartedAt": "1970-01-01T00:00:02Z",
         "PullStoppedAt": "1970-01-01T00:00:02Z",
         "AvailabilityZone": "us-east-1a",
         "LaunchType": "EC2",
