@@ -51,11 +51,14 @@ class HostWatch:
         """Who has a port, and the sockets by which that was found out: other ones may be somebody else's."""
         self._lane = Lane("host-watch", 1)
 
-    def look(self) -> Others:
-        """What others hold now; the names of those who have ports are as ``find_names`` found them last."""
+    def look(self, *, at_ports: bool) -> Others:
+        """What others hold now, of ports only if ``at_ports``; the names of those who have them are as
+        ``find_names`` found them last.
+        """
         if not self._engine_is_here:
             return NOBODY_ELSE
-        ports = {port: self._occupant(port, sockets) for port, sockets in self._sockets().items()}
+        sockets = self._sockets() if at_ports else {}
+        ports = {port: self._occupant(port, there) for port, there in sockets.items()}
         return Others(ports, available_memory_mib(self._proc) if self._count_memory else None)
 
     async def find_names(self, ports: Collection[Port]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import structlog
 
-from agent.engine.admission import Delay, HostLedger, Request
+from agent.engine.admission import NOBODY_ELSE, Delay, HostLedger, Others, Request
 from agent.engine.book import TaskBook
 from agent.engine.others import HostWatch
 from agent.engine.states import AdmissionDelayed, Admitted, StopRequested
@@ -72,7 +72,7 @@ class WaitingRoom:
         """Let in whatever fits now, and tell the others what they wait for."""
         if not self._ledger.waiting():
             return
-        others = self._others.look()
+        others = self._look()
         for arn in self._ledger.admit(others):
             record = self._book.get(arn)
             if record is not None:
@@ -96,8 +96,14 @@ class WaitingRoom:
             self._give_up_on_others()
             await asyncio.sleep(LOOK_AGAIN_S)
 
+    def _look(self) -> Others:
+        waiting = self._ledger.waiting()
+        if not waiting:
+            return NOBODY_ELSE
+        return self._others.look(at_ports=any(r.demand.ports_tcp or r.demand.ports_udp for r in waiting))
+
     def _delays(self) -> tuple[Delay, ...]:
-        return tuple(self._ledger.delays(self._others.look()))
+        return tuple(self._ledger.delays(self._look()))
 
     def _tell(self, delay: Delay) -> None:
         record = self._book.get(delay.task_arn)

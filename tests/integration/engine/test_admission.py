@@ -106,7 +106,7 @@ async def test_a_port_of_a_foreign_container_is_waited_for_only_so_long_and_the_
 async def test_a_port_that_is_taken_in_the_very_last_moment_stops_the_task_with_the_engines_words(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HostWatch, "look", lambda _: NOBODY_ELSE)  # it was free when it was looked at
+    monkeypatch.setattr(HostWatch, "look", lambda *_, **__: NOBODY_ELSE)  # it was free when it was looked at
     with occupied(socket.SOCK_STREAM) as port:
         task = publishing(harness, port)
         await harness.engine.accept((task,))

@@ -30,7 +30,8 @@ class Host:
         self.others = Others({HTTP: Occupant(everywhere=True)})
         self.looks = 0
 
-    def look(self) -> Others:
+    def look(self, *, at_ports: bool) -> Others:
+        assert at_ports, "the task wants one"
         self.looks += 1
         return self.others
 
