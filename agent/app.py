@@ -43,6 +43,7 @@ from agent.session.control_plane import ControlPlane
 from agent.session.draining import drain
 from agent.session.interruption import InterruptionWatch
 from agent.session.metrics import SessionMetrics
+from agent.session.secrets_exchange import SecretsExchange
 from agent.session.server_time import ServerTime
 
 T = TypeVar("T")
@@ -106,8 +107,14 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     resources = registered_resources(config, machine)
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
     address = TaskAddress(config.task_address, config.credentials_address)
+    secrets = SecretsExchange(random)
     engine = TaskEngine(
-        config, capacity(resources), clock, registry, endpoints_reachable=lambda: address.reachable
+        config,
+        capacity(resources),
+        clock,
+        registry,
+        endpoints_reachable=lambda: address.reachable,
+        secrets_source=secrets,
     )
     parts.push_async_callback(_leave_address, address, engine)
     parts.push_async_callback(engine.stop)
@@ -140,6 +147,7 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
         resources=resources,
         engine=engine,
         engine_facts=facts,
+        secrets=secrets,
         clock=clock,
         random=random,
     )

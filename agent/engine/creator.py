@@ -14,7 +14,7 @@ from agent.engine.container_body import (
 )
 from agent.engine.docker import Docker
 from agent.engine.endpoint_environment import with_endpoints
-from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
+from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError, EngineError
 from agent.engine.log_limits import LogLimits
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
@@ -50,11 +50,14 @@ class Creator:
 
         Raises ``EngineError``.
         """
-        docker_id = await self._create(record, container)
+        try:
+            docker_id = await self._create(record, container)
+        except EngineError as error:
+            raise self._resources.hidden(record, container, error) from None
         return Created(at=self._clock.now(), container=container, docker_id=docker_id)
 
     async def _create(self, record: TaskRecord, container: str) -> str:
-        definition = record.container(container)
+        definition = self._resources.container(record, container)
         docker_name = record.docker_name(container)
         body = create_body(
             record.definition,

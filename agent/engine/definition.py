@@ -89,12 +89,6 @@ def _unsupported(task: acs.Task) -> Iterator[str]:
     if any(volume.type not in (None, "host", "docker") for volume in task.volumes):
         yield "a volume that is neither a host path nor a docker volume"
     for container in task.containers:
-        if container.secrets:
-            yield f"secrets (container {container.name})"
-        if container.environment_files:
-            yield f"environmentFiles (container {container.name})"
-        if container.registry_authentication is not None:
-            yield f"repositoryCredentials (container {container.name})"
         if container.firelens_configuration is not None:
             yield f"firelensConfiguration (container {container.name})"
         if any(mapping.container_port_range for mapping in container.port_mappings):

@@ -56,6 +56,7 @@ from agent.engine.stopper import Stopper
 from agent.engine.storage import Storage
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_resources import TaskResources
+from agent.engine.task_secrets import NoSecrets, SecretsSource, TaskSecrets
 from agent.engine.waiting import Account, WaitingRoom
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
@@ -80,11 +81,13 @@ class TaskEngine:
         *,
         token: Callable[[], str] = lambda: secrets.token_hex(10),
         endpoints_reachable: Callable[[], bool] = lambda: False,
+        secrets_source: SecretsSource | None = None,
     ) -> None:
         """``capacity`` is what this machine registers; its ports are those that no task may have.
 
         ``token`` gives the random part of the names of containers and volumes; ``endpoints_reachable`` tells
-        whether containers can reach the agent's endpoints.
+        whether containers can reach the agent's endpoints. ``secrets_source`` is asked for the secrets of
+        tasks; without one, tasks that have some are stopped.
 
         Opens the checkpoint: raises ``CheckpointError`` if it is in use or cannot be read.
         """
@@ -114,7 +117,7 @@ class TaskEngine:
             self._image_ledger,
             clock,
         )
-        resources = TaskResources(self._cgroups)
+        resources = TaskResources(self._cgroups, TaskSecrets(secrets_source or NoSecrets(), clock))
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         self._log_limits = LogLimits(
             None if config.log_max_size == NO_LOG_LIMIT else config.log_max_size, config.log_max_files
@@ -138,7 +141,7 @@ class TaskEngine:
             write=lambda record: self._book.write(record),
         )
         self._book = TaskBook(
-            self._checkpoint, self._runner.carry_out, lambda record: self._intake.ended(record)
+            self._checkpoint, self._runner.carry_out, lambda record: self._task_ended(record, resources)
         )
         self._usage = Usage(max(1, capacity.cpu // CPU_UNITS_PER_CPU))
         self._sampler = Sampler(
@@ -183,6 +186,10 @@ class TaskEngine:
         self._docker_version: str | None = None
 
     # --- life -------------------------------------------------------------------------------------------
+
+    def _task_ended(self, record: TaskRecord, resources: TaskResources) -> None:
+        resources.forget(record.plan.arn)
+        self._intake.ended(record)
 
     async def start(self) -> None:
         """Wait for the Docker engine, take up what was going on, and settle what happened meanwhile.

@@ -107,6 +107,12 @@ class CgroupError(EngineError):
     name = "CgroupError"
 
 
+class ResourceInitializationError(EngineError):
+    """Something that the task needs beside its containers cannot be had, such as a secret."""
+
+    name = "ResourceInitializationError"
+
+
 class DockerClientConfigError(EngineError):
     """``dockerConfig.config`` of a payload is not what the engine's API takes."""
 

@@ -14,7 +14,12 @@ import structlog
 from agent.checkpoint import CheckpointError
 from agent.engine.book import TaskRecord
 from agent.engine.creator import Creator
-from agent.engine.errors import DockerTimeoutError, EngineError, EngineUnavailableError
+from agent.engine.errors import (
+    DockerTimeoutError,
+    EngineError,
+    EngineUnavailableError,
+    ResourceInitializationError,
+)
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
 from agent.engine.presence import EnginePresence
@@ -181,7 +186,9 @@ class Runner:
                 await self._resources.prepare(record)
                 return ResourcesReady(at=self._clock.now())
             case PullImage():
-                image = await self._images.ensure(record.container(command.container).image or "")
+                login = await self._resources.login(record, command.container)
+                reference = record.container(command.container).image or ""
+                image = await self._images.ensure(reference, login)
                 return Pulled(
                     at=self._clock.now(),
                     container=command.container,
@@ -215,7 +222,7 @@ def _failure(command: Command, at: float, error: EngineError) -> Event | None:
             return ResourcesFailed(at=at, reason=error.reason)
         case PullImage():
             reason = error.reason
-            if not isinstance(error, DockerTimeoutError):
+            if not isinstance(error, DockerTimeoutError | ResourceInitializationError):
                 reason = f"CannotPullContainerError: {error}"
             return PullFailed(at=at, container=command.container, reason=reason)
         case CreateContainer():

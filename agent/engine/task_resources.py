@@ -11,18 +11,39 @@ worth a second try it tries itself.
 """
 
 from agent.engine.book import TaskRecord
+from agent.engine.errors import EngineError
+from agent.engine.registry_credentials import RegistryCredentials
 from agent.engine.task_cgroups import TaskCgroups
+from agent.engine.task_secrets import TaskSecrets
+from agent.protocol import acs
 
 
 class TaskResources:
     """Makes them."""
 
-    def __init__(self, cgroups: TaskCgroups) -> None:
+    def __init__(self, cgroups: TaskCgroups, secrets: TaskSecrets) -> None:
         self._cgroups = cgroups
+        self._secrets = secrets
 
     def cgroup_parent(self, task_arn: str) -> str | None:
         """The ``CgroupParent`` of the task's containers; None leaves it to the engine."""
         return self._cgroups.parent(task_arn)
+
+    def container(self, record: TaskRecord, container: str) -> acs.Container:
+        """A container's definition with its secrets in it. It is to be made of this, and kept nowhere."""
+        return self._secrets.applied(record, container)
+
+    def hidden(self, record: TaskRecord, container: str, error: EngineError) -> EngineError:
+        """What the engine says of a container, without the secrets that it may have quoted."""
+        return self._secrets.hidden(record, container, error)
+
+    async def login(self, record: TaskRecord, container: str) -> RegistryCredentials | None:
+        """Whom to pull a container's image as, if the task says. Raises ``EngineError``."""
+        return await self._secrets.login(record, container)
+
+    def forget(self, task_arn: str) -> None:
+        """Drop what was prepared for a task that has ended, and give up what still is to come."""
+        self._secrets.forget(task_arn)
 
     async def before_start(self, record: TaskRecord) -> None:
         """Make good what a restart of the machine has taken away. Raises ``EngineError``."""
@@ -31,3 +52,4 @@ class TaskResources:
     async def prepare(self, record: TaskRecord) -> None:
         """Make everything that ``record``'s containers need. Raises ``EngineError``."""
         await self._cgroups.ensure(record.definition)
+        await self._secrets.prepare(record)

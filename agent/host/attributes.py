@@ -20,7 +20,18 @@ REMOTE_API_VERSIONS = tuple((1, minor) for minor in range(17, 33) if minor not i
 HEALTH_CHECK_API = (1, 24)
 TASK_LIMITS_API = (1, 22)
 TASK_LIMITS = ("task-cpu-mem-limit", "increased-task-cpu-limit")
-ENGINE_CAPABILITIES = ("full-sync", "container-ordering", "docker-plugin.local")
+ENGINE_CAPABILITIES = (
+    "full-sync",
+    "container-ordering",
+    "docker-plugin.local",
+    "env-files.s3",
+    "execution-role-ecr-pull",
+    "private-registry-authentication.secretsmanager",
+    "secrets.asm.bootstrap.log-driver",
+    "secrets.asm.environment-variables",
+    "secrets.ssm.bootstrap.log-driver",
+    "secrets.ssm.environment-variables",
+)
 """What every version of our engine does, whatever the container engine below it."""
 # The Engine API's own driver for no logs at all, which it does not list.
 _NO_LOGS = "none"
@@ -81,6 +92,7 @@ def built_in_attributes(
     ``ECS_INSTANCE_ATTRIBUTES`` are not among the result: they go with the first registration only.
     """
     names = [f"{CAPABILITY}{name}" for name in capabilities]
+    names.append(f"{LEGACY}ecr-auth")
     if engine.task_limits and engine.api_version >= TASK_LIMITS_API:
         names += [f"{CAPABILITY}{name}" for name in TASK_LIMITS]
     names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]

@@ -19,6 +19,7 @@ from agent.protocol.extensions import (
     GoodbyeMessage,
     HelloMessage,
 )
+    TaskSecretsAnswer,
 from agent.session.acs_conversation import Conversation, ManifestMark
 from agent.session.acs_rules import UNANNOUNCED_PATIENCE_S, inventory, patience_s
 from agent.session.api import ControlPlaneClient, read_error
@@ -28,6 +29,7 @@ from agent.session.instance_health import InstanceHealth
 from agent.session.reconnect import closed_in_order, expire, stay_connected
 from agent.session.registration import Registration
 from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
+from agent.session.secrets_exchange import SecretsExchange
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
 
 log = structlog.get_logger(__name__)
@@ -63,6 +65,7 @@ class AcsSession:
         engine: EnginePort,
         health: InstanceHealth,
         clock: Clock,
+        secrets: SecretsExchange,
         random: Random,
     ) -> None:
         self._client = client
@@ -74,6 +77,7 @@ class AcsSession:
         self._engine = engine
         self._health = health
         self._clock = clock
+        self._secrets = secrets
         self._random = random
         self._mark = ManifestMark(identity.current.manifest_mark)
         self._send_credentials = True
@@ -119,12 +123,14 @@ class AcsSession:
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
         self._client.metrics.connections.labels("acs").inc()
+        self._secrets.connected(lambda message: socket.send(encode(message)))
         async with closed_in_order(socket):
             try:
                 await self._converse(socket)
             finally:
                 self._socket = None
 
+                self._secrets.disconnected()
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:
         parameters = {
             "agentHash": AGENT_HASH,
@@ -184,8 +190,12 @@ class AcsSession:
                 await socket.send(encode(acs.HeartbeatAckRequest(message_id=message.message_id)))
                 continue
             if isinstance(message, HelloMessage):
+            if isinstance(message, TaskSecretsAnswer):
+                self._secrets.answered(message)
+                continue
                 self._patience_s = patience_s(message.heartbeat_interval_ms)
             await backlog.put(message)
+                self._secrets.greeted(resolves_secrets=message.resolves_secrets)
 
     async def _handle_backlog(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:
         conversation = Conversation(self._identity, self._mark, self._engine)

@@ -16,6 +16,7 @@ from agent.session.discovery import Discovery
 from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
 from agent.session.registration import Registration
+from agent.session.secrets_exchange import SecretsExchange
 from agent.session.state_changes import StateChangeSubmitter
 from agent.session.tcs_session import TelemetrySession
 
@@ -33,6 +34,7 @@ class ControlPlane:
         resources: tuple[Resource, ...],
         engine: EnginePort,
         engine_facts: EngineFacts,
+        secrets: SecretsExchange,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -56,6 +58,7 @@ class ControlPlane:
             config=config,
             engine=engine,
             health=self._health,
+            secrets=secrets,
             clock=clock,
             random=random,
         )

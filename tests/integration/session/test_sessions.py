@@ -23,6 +23,7 @@ from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventor
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
 from agent.session.metrics import SessionMetrics
+from agent.session.secrets_exchange import SecretsExchange
 from agent.session.server_time import ServerTime
 from tests.integration.session.controller import ARN_PREFIX, SECRET, Connection, FakeController
 from tests.support.processes import free_port
@@ -69,6 +70,7 @@ async def agent(url: str, data_dir: Path, engine: FakeEngine | None = None) -> A
             ),
             engine=engine,
             engine_facts=EngineFacts("20.10", (1, 41), ("json-file",), ()),
+            secrets=SecretsExchange(Random(1)),
             clock=clock,
             random=Random(1),
         )

@@ -111,8 +111,6 @@ def test_a_circle_of_dependencies_is_refused() -> None:
         (acs_task(network_mode="awsvpc"), "networkMode awsvpc"),
         (acs_task(pid_mode="task"), "namespace shared within the task"),
         (acs_task(volumes=(acs.Volume(name="v", type="efs"),)), "neither a host path nor a docker volume"),
-        (acs_task(acs_container(secrets=(acs.Secret(name="x"),))), "secrets"),
-        (acs_task(acs_container(environment_files=(acs.EnvironmentFile(value="x"),))), "environmentFiles"),
     ],
 )
 def test_what_the_agent_cannot_do_is_refused_by_name(task: acs.Task, what: str) -> None:

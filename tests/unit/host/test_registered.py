@@ -70,6 +70,12 @@ def test_capabilities_have_a_name_and_no_value() -> None:
         "ecs.capability.full-sync",
         "ecs.capability.docker-plugin.local",
         "ecs.capability.docker-plugin.x.latest",
+        "ecs.capability.secrets.ssm.environment-variables",
+        "ecs.capability.secrets.asm.bootstrap.log-driver",
+        "ecs.capability.env-files.s3",
+        "ecs.capability.private-registry-authentication.secretsmanager",
+        "ecs.capability.execution-role-ecr-pull",
+        "com.amazonaws.ecs.capability.ecr-auth",
     ):
         assert found[name] is None
     assert msgspec.to_builtins(Attribute("a")) == {"name": "a"}
