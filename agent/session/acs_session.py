@@ -18,8 +18,8 @@ from agent.protocol.extensions import (
     PROTOCOL_VERSION,
     GoodbyeMessage,
     HelloMessage,
-)
     TaskSecretsAnswer,
+)
 from agent.session.acs_conversation import Conversation, ManifestMark
 from agent.session.acs_rules import UNANNOUNCED_PATIENCE_S, inventory, patience_s
 from agent.session.api import ControlPlaneClient, read_error
@@ -28,8 +28,8 @@ from agent.session.engine_port import EnginePort
 from agent.session.instance_health import InstanceHealth
 from agent.session.reconnect import closed_in_order, expire, stay_connected
 from agent.session.registration import Registration
-from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.secrets_exchange import SecretsExchange
+from agent.session.urls import AGENT_HASH, BadEndpoint, websocket_url
 from agent.session.websocket import ConnectionEnded, UpgradeRefused, Websocket, until_first_ends
 
 log = structlog.get_logger(__name__)
@@ -64,8 +64,8 @@ class AcsSession:
         config: AgentConfig,
         engine: EnginePort,
         health: InstanceHealth,
-        clock: Clock,
         secrets: SecretsExchange,
+        clock: Clock,
         random: Random,
     ) -> None:
         self._client = client
@@ -76,8 +76,8 @@ class AcsSession:
         self._config = config
         self._engine = engine
         self._health = health
-        self._clock = clock
         self._secrets = secrets
+        self._clock = clock
         self._random = random
         self._mark = ManifestMark(identity.current.manifest_mark)
         self._send_credentials = True
@@ -122,15 +122,15 @@ class AcsSession:
         self._send_credentials = False
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
-        self._client.metrics.connections.labels("acs").inc()
         self._secrets.connected(lambda message: socket.send(encode(message)))
+        self._client.metrics.connections.labels("acs").inc()
         async with closed_in_order(socket):
             try:
                 await self._converse(socket)
             finally:
                 self._socket = None
-
                 self._secrets.disconnected()
+
     def _parameters(self, container_instance_arn: str) -> dict[str, str]:
         parameters = {
             "agentHash": AGENT_HASH,
@@ -189,13 +189,13 @@ class AcsSession:
                 self._health.ask()
                 await socket.send(encode(acs.HeartbeatAckRequest(message_id=message.message_id)))
                 continue
-            if isinstance(message, HelloMessage):
             if isinstance(message, TaskSecretsAnswer):
                 self._secrets.answered(message)
                 continue
+            if isinstance(message, HelloMessage):
                 self._patience_s = patience_s(message.heartbeat_interval_ms)
-            await backlog.put(message)
                 self._secrets.greeted(resolves_secrets=message.resolves_secrets)
+            await backlog.put(message)
 
     async def _handle_backlog(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:
         conversation = Conversation(self._identity, self._mark, self._engine)
