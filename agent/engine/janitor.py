@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from agent.crash_points import CrashPoint, reach
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError
@@ -96,6 +97,7 @@ class Janitor:
             del self._remembered[oldest]
 
     async def _remove(self, record: TaskRecord) -> None:
+        reach(CrashPoint.BEFORE_REMOVAL)
         try:
             for container in record.plan.containers:
                 await self._docker.remove(container.docker_name)
@@ -106,7 +108,8 @@ class Janitor:
         except EngineError as error:
             log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
             return
+        reach(CrashPoint.CONTAINERS_REMOVED)
         ended_at = record.state.stopped_at or self._clock.now()
         self._remembered[record.plan.arn] = self._remembered_until(ended_at)
-        self._book.remove(record, ended_at)
+        self._book.remove(record, ended_at).add_done_callback(lambda _: reach(CrashPoint.TASK_FORGOTTEN))
         log.info("task_removed", task=record.plan.arn)

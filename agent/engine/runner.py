@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from agent.checkpoint import CheckpointError
+from agent.crash_points import CrashPoint, reach
 from agent.engine.book import TaskRecord
 from agent.engine.creator import Creator
 from agent.engine.errors import (
@@ -55,6 +56,13 @@ log = structlog.get_logger(__name__)
 _WRITE_RETRY_S = 1.0
 _NEED_NO_WRITE = (PrepareResources, StopContainer)
 """Commands that leave nothing which only the checkpoint could tell a restart; a full disk stops no stop."""
+_CRASH_POINTS = {
+    PrepareResources: (CrashPoint.BEFORE_RESOURCES, CrashPoint.AFTER_RESOURCES),
+    PullImage: (CrashPoint.BEFORE_PULL, CrashPoint.AFTER_PULL),
+    CreateContainer: (CrashPoint.BEFORE_CREATE, CrashPoint.AFTER_CREATE),
+    StartContainer: (CrashPoint.BEFORE_START, CrashPoint.AFTER_START),
+    StopContainer: (CrashPoint.BEFORE_STOP, CrashPoint.AFTER_STOP),
+}
 _LOOK_AGAIN_S = (0.2, 1.0, 5.0)
 
 
@@ -150,7 +158,7 @@ class Runner:
             await self._on_disk(record, written)
         try:
             event = await self._presence.outlast(
-                partial(self._answer, record, command),
+                partial(self._answer_or_crash, record, command),
                 wanted=lambda: _is_wanted(record, command),
                 waiting=lambda reason: self._wait(record, reason),
             )
@@ -179,6 +187,15 @@ class Runner:
                 written = self._write(record)
             else:
                 return
+
+    async def _answer_or_crash(self, record: TaskRecord, command: Command, tried: int) -> Event | None:
+        points = _CRASH_POINTS.get(type(command))
+        if points is None:
+            return await self._answer(record, command, tried)
+        reach(points[0])
+        event = await self._answer(record, command, tried)
+        reach(points[1])
+        return event
 
     async def _answer(self, record: TaskRecord, command: Command, tried: int) -> Event | None:
         match command:

@@ -5,6 +5,7 @@ import contextlib
 
 import structlog
 
+from agent.crash_points import CrashPoint, reach
 from agent.engine.book import TaskRecord
 from agent.engine.docker import Docker
 from agent.engine.inspector import Inspector
@@ -40,6 +41,7 @@ class Stopper:
         for signal, patience in ((event.inspection.stop_signal, command.timeout), ("SIGKILL", _KILL_WAIT_S)):
             log.info("container_signalled", container=docker_name, signal=signal, patience_s=patience)
             await self._docker.kill(docker_name, signal)
+            reach(CrashPoint.SIGNALLED)
             ended = await self._until_stopped(record, command.container, patience)
             if ended is not None:
                 return ended

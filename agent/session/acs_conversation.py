@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 import structlog
 
+from agent.crash_points import CrashPoint, reach
 from agent.identity import IdentityFile
 from agent.protocol import acs
 from agent.protocol.envelope import UnknownMessage
@@ -100,7 +101,10 @@ class Conversation:
             self._mark.note(payload.seq_num)
         # Acknowledged only when it is durable here. Tasks that cannot be run are reported STOPPED with the
         # reason, which is an answer too: sending them again would change nothing.
+        stops = any(task.desired_status == "STOPPED" for task in payload.tasks)
+        reach(CrashPoint.STOP_RECEIVED if stops else CrashPoint.PAYLOAD_RECEIVED)
         rejected = await self._engine.accept(payload.tasks)
+        reach(CrashPoint.STOP_WRITTEN if stops else CrashPoint.PAYLOAD_WRITTEN)
         for task in rejected:
             log.warning(
                 "task_rejected", task=task.task_arn, reason=task.reason, message_id=payload.message_id

@@ -8,6 +8,7 @@ import structlog
 
 from agent import __version__
 from agent.config import AgentConfig
+from agent.crash_points import CrashPoint, reach
 from agent.host.machine import Machine
 from agent.identity import IdentityFile
 from agent.protocol import acs
@@ -211,6 +212,9 @@ class AcsSession:
                 continue
             for reply in replies:
                 await socket.send(encode(reply))
+            if isinstance(message, acs.PayloadMessage):
+                stops = any(task.desired_status == "STOPPED" for task in message.tasks)
+                reach(CrashPoint.STOP_ACKNOWLEDGED if stops else CrashPoint.PAYLOAD_ACKNOWLEDGED)
 
 
 async def _outcome_of(task: asyncio.Task[None]) -> None:

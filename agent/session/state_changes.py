@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from agent.crash_points import CrashPoint, reach
 from agent.engine.changes import TaskChange
 from agent.session.api import ApiError, Unreachable
 from agent.session.backoff import Backoff
@@ -93,14 +94,17 @@ class StateChangeSubmitter:
             await self._wait_after(failure, change, backoff)
             return
         await self._changes.mark_sent(task_arn, change)
+        _reach(change, CrashPoint.RUNNING_ACKNOWLEDGED, CrashPoint.STOPPED_ACKNOWLEDGED)
         backoff.reset()
 
     async def _submit(self, change: TaskChange) -> ApiError | Unreachable | None:
         request = task_state_change_request(self._cluster, change, exclude_ipv6=self._exclude_ipv6)
+        _reach(change, CrashPoint.BEFORE_RUNNING_REPORTED, CrashPoint.BEFORE_STOPPED_REPORTED)
         try:
             await self._client.call("SubmitTaskStateChange", request)
         except (ApiError, Unreachable) as failure:
             return failure
+        _reach(change, CrashPoint.AFTER_RUNNING_REPORTED, CrashPoint.AFTER_STOPPED_REPORTED)
         return None
 
     async def _wait_after(self, failure: Exception, change: TaskChange, backoff: Backoff) -> None:
@@ -114,3 +118,10 @@ class StateChangeSubmitter:
             retry_in_s=round(wait_s, 2),
         )
         await asyncio.sleep(wait_s)
+
+
+def _reach(change: TaskChange, when_running: CrashPoint, when_stopped: CrashPoint) -> None:
+    if change.status == "RUNNING":
+        reach(when_running)
+    elif change.status == "STOPPED":
+        reach(when_stopped)
