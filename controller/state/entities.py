@@ -211,6 +211,15 @@ class NetworkBinding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     host_port_range: str = ""
 
 
+class ManagedAgent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """An agent of ECS's own inside of a container."""
+
+    name: str
+    last_status: str = "PENDING"
+    last_started_at: float | None = None
+    reason: str = ""
+
+
 class TaskContainer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """What agents reported about one container of a task."""
 
@@ -224,6 +233,7 @@ class TaskContainer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, k
     reason: str = ""
     health_status: HealthStatus = "UNKNOWN"
     network_bindings: tuple[NetworkBinding, ...] = ()
+    managed_agents: tuple[ManagedAgent, ...] = ()
 
 
 class Task(Entity, frozen=True, kw_only=True):

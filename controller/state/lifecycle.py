@@ -21,6 +21,7 @@ from controller.state.entities import (
     Task,
     TaskContainer,
 )
+from controller.state.managed_agents import ManagedAgentReport, with_managed_agents
 
 REPORT_RANK: dict[ReportedStatus, int] = {"NONE": 0, "PENDING": 1, "RUNNING": 2, "STOPPED": 3}
 """Order of reported statuses; a report of a lower rank than the present one changes nothing."""
@@ -70,6 +71,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     status: ReportedStatus | None = None
     reason: str = ""
     containers: Sequence[ContainerReport] = ()
+    managed_agents: Sequence[ManagedAgentReport] = ()
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None
@@ -169,7 +171,7 @@ def apply_report(task: Task, report: TaskReport, now: float) -> Task:
     merged. A STOPPED that nobody decided gets its stop code here: TaskFailedToStart before the task ever ran,
     EssentialContainerExited after.
     """
-    containers = _merge_containers(task, report)
+    containers = with_managed_agents(_merge_containers(task, report), report.managed_agents, now)
     status = task.reported_status
     if report.status is not None and REPORT_RANK[report.status] > REPORT_RANK[status]:
         status = report.status

@@ -52,7 +52,6 @@ IGNORED: dict[str, str] = {
     "StartTaskRequest.referenceId": "is kept",
     "SubmitAttachmentStateChangesRequest.attachments": "is acknowledged: tasks have no attachments here",
     "SubmitTaskStateChangeRequest.attachments": "is acknowledged: tasks have no attachments here",
-    "SubmitTaskStateChangeRequest.managedAgents": "is acknowledged and not kept",
     "TaskOverride.executionRoleArn": _NO_CREDENTIALS,
     "TaskOverride.taskRoleArn": _NO_CREDENTIALS,
     "UpdateServiceRequest.healthCheckGracePeriodSeconds": "is kept and shown; there are no load balancers",

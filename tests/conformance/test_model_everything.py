@@ -400,6 +400,8 @@ def test_an_agent_reports_what_else_it_has(ecs: Any, cluster: str, family: str, 
     )
     (shown,) = ecs.describe_tasks(cluster=cluster, tasks=[task["taskArn"]])["tasks"]
     assert shown["lastStatus"] == "RUNNING"
+    (shown_agent,) = shown["containers"][0]["managedAgents"]
+    assert shown_agent == {"name": "ExecuteCommandAgent", "lastStatus": "STOPPED", "reason": "it ended"}
 
 
 def test_a_machine_tells_its_size_in_integers(ecs: Any, cluster: str) -> None:

@@ -32,6 +32,7 @@ from controller.state.image_pins import with_digests
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import Transaction
 from controller.state.lifecycle import ContainerReport, TaskReport, apply_report
+from controller.state.managed_agents import ManagedAgentReport
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,11 @@ TASK_STATUSES: dict[str, ReportedStatus] = {
     "STOPPED": "STOPPED",
 }
 """Statuses that agents report; the engine's own early ones are all PENDING to the controller."""
+
+
+MANAGED_AGENTS = ("ExecuteCommandAgent",)
+MANAGED_AGENT_STATUSES = ("PENDING", "RUNNING", "STOPPED")
+"""Agents inside of containers that ECS shows, and their statuses; what else is reported is acknowledged."""
 
 
 class BindingReport(msgspec.Struct, frozen=True, rename="camel"):
@@ -71,6 +77,15 @@ class ContainerStateChange(msgspec.Struct, frozen=True, rename="camel"):
     status: str | None = None
 
 
+class ManagedAgentStateChange(msgspec.Struct, frozen=True, rename="camel"):
+    """One managed agent in a task's report."""
+
+    container_name: str
+    managed_agent_name: str
+    status: str
+    reason: str | None = None
+
+
 class TaskStateChange(msgspec.Struct, frozen=True, rename="camel"):
     """Input of SubmitTaskStateChange, as far as it is used. Agents call it most, so it is read at once."""
 
@@ -82,6 +97,7 @@ class TaskStateChange(msgspec.Struct, frozen=True, rename="camel"):
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None
+    managed_agents: tuple[ManagedAgentStateChange, ...] | None = None
 
 
 class SingleContainerStateChange(msgspec.Struct, frozen=True, rename="camel"):
@@ -122,6 +138,11 @@ def submit_task_state_change(context: RequestContext, change: TaskStateChange) -
         pull_started_at=change.pull_started_at,
         pull_stopped_at=change.pull_stopped_at,
         execution_stopped_at=change.execution_stopped_at,
+        managed_agents=[
+            _managed_agent(agent)
+            for agent in change.managed_agents or ()
+            if agent.managed_agent_name in MANAGED_AGENTS and agent.status in MANAGED_AGENT_STATUSES
+        ],
     )
     return _apply(context, change.cluster, change.task, report)
 
@@ -208,6 +229,12 @@ def _status(value: str) -> ReportedStatus:
     if status is None:
         raise InvalidParameterException(f"status should be one of [{','.join(TASK_STATUSES)}]")
     return status
+
+
+def _managed_agent(change: ManagedAgentStateChange) -> ManagedAgentReport:
+    return ManagedAgentReport(
+        change.container_name, change.managed_agent_name, change.status, change.reason or ""
+    )
 
 
 def _container(change: ContainerStateChange) -> ContainerReport:

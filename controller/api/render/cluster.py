@@ -58,6 +58,9 @@ def render_cluster(cluster: Cluster, read: Reader, include: Collection[str]) -> 
     }
     if "ATTACHMENTS" in include:
         document["attachments"] = []
+        if options.get("capacityProviders"):
+            # They are put and taken away in one step: there is nothing in progress to see.
+            document["attachmentsStatus"] = "UPDATE_COMPLETE"
     if "CONFIGURATIONS" in include and "configuration" in options:
         document["configuration"] = options["configuration"]
     if "serviceConnectDefaults" in options:

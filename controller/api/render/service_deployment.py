@@ -20,6 +20,9 @@ from controller.state.kernel import Reader
 
 _PRODUCTION_WEIGHT = 100.0
 """Percent of production traffic that a revision of a rolling deployment is asked to take: all of it."""
+_TEST_WEIGHT = 0.0
+"""The same of test traffic, of which there is none."""
+_UNDER_WAY = ("IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 _LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 3, 200
 
 
@@ -36,6 +39,7 @@ def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
         "targetServiceRevision": {
             **_summary(deployment, service, tasks, read),
             "requestedProductionTrafficWeight": _PRODUCTION_WEIGHT,
+            "requestedTestTrafficWeight": _TEST_WEIGHT,
         },
         "lifecycleHookDetails": [],
         "deploymentCircuitBreaker": {
@@ -48,6 +52,8 @@ def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
     del shown["targetServiceRevisionArn"]
     if service is not None:
         shown["deploymentConfiguration"] = deployment_configuration(service)
+    if status_of(deployment) in _UNDER_WAY:
+        shown["lifecycleStage"] = _stage(deployment, service, tasks)
     if deployment.stopped_at is not None:
         shown["stoppedAt"] = deployment.stopped_at
     if deployment.rollback_started_at is not None:
@@ -58,6 +64,16 @@ def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
             "serviceRevisionArn": read.names.service_revision(target),
         }
     return shown
+
+
+def _stage(deployment: Deployment, service: Service | None, tasks: list[Task]) -> str:
+    """How far a rolling deployment, or going back from it, has come.
+
+    The tasks that the service shall have are still starting, or are there and the others leave.
+    """
+    wanted = deployment.rolls_back_to if status_of(deployment) == "ROLLBACK_IN_PROGRESS" else deployment.id
+    counts = TaskCounts([task for task in tasks if task.deployment == wanted])
+    return "CLEAN_UP" if service and counts.running >= service.desired_count else "SCALE_UP"
 
 
 def render_brief(deployment: Deployment, read: Reader) -> Document:

@@ -11,6 +11,7 @@ from controller.state.entities import (
     ContainerInstance,
     Document,
     InstanceConnection,
+    ManagedAgent,
     NetworkBinding,
     Task,
     TaskContainer,
@@ -170,10 +171,20 @@ def _container(
         "runtimeId": container.runtime_id,
         "reason": container.reason or _waits(task, container),
         "gpuIds": _take_gpus(asked, gpu_ids),
+        "managedAgents": [_managed_agent(agent) for agent in container.managed_agents],
     }
     shown.update({member: value for member, value in optional.items() if value})
     if container.exit_code is not None:
         shown["exitCode"] = container.exit_code
+    return shown
+
+
+def _managed_agent(agent: ManagedAgent) -> Document:
+    shown: Document = {"name": agent.name, "lastStatus": agent.last_status}
+    if agent.last_started_at is not None:
+        shown["lastStartedAt"] = agent.last_started_at
+    if agent.reason:
+        shown["reason"] = agent.reason
     return shown
 
 

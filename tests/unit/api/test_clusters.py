@@ -57,6 +57,7 @@ async def test_a_new_cluster_shows_everything_it_was_given(api: Api) -> None:
         "capacityProviders": ["FARGATE"],
         "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}],
         "attachments": [],
+        "attachmentsStatus": "UPDATE_COMPLETE",
     }
 
 

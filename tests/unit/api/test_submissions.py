@@ -72,6 +72,26 @@ async def test_a_running_report_fills_in_the_containers(api: Api, task: Task) ->
     assert api.signs_of_life == [("default", INSTANCE)]
 
 
+async def test_managed_agents_are_as_they_were_last_reported(api: Api, task: Task) -> None:
+    agent = {"containerName": "web", "managedAgentName": "ExecuteCommandAgent"}
+    await submit(api, status="RUNNING", managedAgents=[{**agent, "status": "RUNNING"}])
+    started_at = api.clock.now()
+    api.clock.advance(5)
+    await submit(api, status="RUNNING", managedAgents=[{**agent, "status": "STOPPED", "reason": "it ended"}])
+    await submit(api, status="RUNNING", managedAgents=[{**agent, "status": "odd"}])
+    answer = await api.call("DescribeTasks", tasks=[task.id])
+    web, side = answer["tasks"][0]["containers"]
+    assert web["managedAgents"] == [
+        {
+            "name": "ExecuteCommandAgent",
+            "lastStatus": "STOPPED",
+            "lastStartedAt": started_at,
+            "reason": "it ended",
+        }
+    ]
+    assert "managedAgents" not in side
+
+
 async def test_a_late_running_report_never_reopens_a_stopped_task(api: Api, task: Task) -> None:
     await submit(api, status="RUNNING")
     await submit(api, status="STOPPED", reason="it is over")

@@ -298,3 +298,19 @@ async def test_what_is_refused(
 ) -> None:
     with pytest.raises(error):
         await api(operation, **request_)
+
+
+async def test_the_stage_of_a_deployment_follows_its_tasks(api: Any) -> None:
+    first = primary(api)
+    assert (await described(api, first))["lifecycleStage"] == "SCALE_UP"
+    for number in (1, 2):
+        add_task(api, number, first)
+    assert (await described(api, first))["lifecycleStage"] == "CLEAN_UP"
+    completed(api)
+    assert "lifecycleStage" not in await described(api, first)
+    second = await update(api)
+    assert (await described(api, second))["lifecycleStage"] == "SCALE_UP"
+    await api("StopServiceDeployment", serviceDeploymentArn=arn(second))
+    shown = await described(api, second)
+    assert (shown["status"], shown["lifecycleStage"]) == ("ROLLBACK_IN_PROGRESS", "CLEAN_UP")
+    assert shown["targetServiceRevision"]["requestedTestTrafficWeight"] == 0.0
