@@ -117,6 +117,7 @@ def task_body(record: TaskRecord) -> dict[str, Any]:
         "Containers": [
             _container_body(record, record.container(plan.name), plan.docker_name, container)
             for plan, container in zip(record.plan.containers, state.containers, strict=True)
+            if not plan.internal
         ],
     }
     if state.waits_for:
@@ -168,6 +169,7 @@ def _container_body(
                 "HostIp": binding.bind_ip,
             }
             for binding in state.network_bindings
+            if not binding.container_port_range
         ]
     body["Networks"] = [{"NetworkMode": _network_mode(record.definition, definition), "IPv4Addresses": []}]
     sources = {volume.name: volume.source for volume in record.plan.volumes}

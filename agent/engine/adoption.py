@@ -18,9 +18,10 @@ from agent.engine.container_body import (
     TASK_ARN_LABEL,
     VERSION_LABEL,
 )
+from agent.engine.namespaces import PAUSE_NAME
 from agent.engine.records import ContainerInspection
 from agent.engine.share_labels import read_share
-from agent.engine.states import ContainerPlan, TaskPlan
+from agent.engine.states import ContainerPlan, Dependency, TaskPlan
 from agent.engine.transitions import initial_state
 from agent.protocol.arn import Arn, cluster_arn
 
@@ -35,14 +36,26 @@ def adopt(found: Iterable[ContainerInspection], stop_timeout: float) -> tuple[St
     return tuple(_adopt(arn, members, stop_timeout) for arn, members in by_task.items() if arn)
 
 
+def _name(container: ContainerInspection) -> str:
+    return container.labels.get(CONTAINER_NAME_LABEL, container.name)
+
+
+def _after_pause(container: ContainerInspection, *, has_pause: bool) -> tuple[Dependency, ...]:
+    needed = has_pause and _name(container) != PAUSE_NAME
+    return (Dependency(PAUSE_NAME, "START"),) if needed else ()
+
+
 def _adopt(task_arn: str, members: list[ContainerInspection], stop_timeout: float) -> StoredTask:
+    has_pause = any(_name(member) == PAUSE_NAME for member in members)
     plans = tuple(
         ContainerPlan(
-            name=member.labels.get(CONTAINER_NAME_LABEL, member.name),
+            name=_name(member),
             docker_name=member.name,
             essential=member.labels.get(ESSENTIAL_LABEL) != "false",
             stop_timeout=stop_timeout,
             metadata_id=member.labels.get(METADATA_ID_LABEL, ""),
+            depends_on=_after_pause(member, has_pause=has_pause),
+            internal=_name(member) == PAUSE_NAME,
         )
         for member in members
     )

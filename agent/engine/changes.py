@@ -9,12 +9,24 @@ ReportedStatus = Literal["PENDING", "RUNNING", "STOPPED"]
 
 
 class NetworkBinding(msgspec.Struct, frozen=True, gc=False):
-    """A container's port as it is reachable on the host; ``protocol`` is ``tcp`` or ``udp``."""
+    """A container's port as it is reachable on the host; ``protocol`` is ``tcp`` or ``udp``.
+
+    Ports in a row are one binding of two ranges (``8000-8010``) and no single ports.
+    """
 
     bind_ip: str
-    container_port: int
-    host_port: int
-    protocol: str
+    container_port: int = 0
+    host_port: int = 0
+    protocol: str = "tcp"
+    container_port_range: str = ""
+    host_port_range: str = ""
+
+
+class NetworkInterface(msgspec.Struct, frozen=True, gc=False):
+    """The network interface of a task that has a network of its own."""
+
+    private_ipv4_address: str
+    mac_address: str
 
 
 class ContainerChange(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +52,8 @@ class TaskChange(msgspec.Struct, frozen=True, gc=False):
     status: ReportedStatus
     reason: str = ""
     containers: tuple[ContainerChange, ...] = ()
+    network_interface: NetworkInterface | None = None
+    """That of an awsvpc task, once it has one."""
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None

@@ -7,10 +7,11 @@ Pure. Units: a payload's memory is MiB and its CPU is shares; the engine takes b
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.engine.changes import NetworkBinding
-from agent.engine.definition import InvalidTaskError, command_of, docker_document
 from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
-from agent.engine.records import PortBinding
+from agent.engine.namespaces import PAUSE_NAME, join, shared_namespaces
+from agent.engine.namespaces import uses_host_network as uses_host_network
+from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
+from agent.engine.ports import PortRange, container_ports, port_bindings, port_key
 from agent.engine.share_labels import share_labels
 from agent.engine.states import TaskPlan
 from agent.protocol import acs
@@ -39,14 +40,16 @@ def create_body(
     owner: str,
     dynamic_ports: tuple[int, int] | None,
     cgroup_parent: str | None = None,
+    host_ranges: Mapping[PortRange, int] = {},
 ) -> dict[str, Any]:
     """What to post to create ``container``.
 
     ``dynamic_ports`` bounds the host ports that the engine may choose; None leaves them to the kernel's own
-    range. ``cgroup_parent`` is the task's cgroup, if it has one. Raises ``DockerClientConfigError`` or
-    ``HostConfigError`` for a part that makes no sense.
+    range. ``cgroup_parent`` is the task's cgroup, if it has one. ``host_ranges`` says where on the host
+    each range of container ports begins. Raises ``DockerClientConfigError`` or ``HostConfigError`` for a part
+    that makes no sense.
     """
-    host_config = _host_config(task, plan, container, dynamic_ports)
+    host_config = _host_config(task, plan, container, port_bindings(container, dynamic_ports, host_ranges))
     if cgroup_parent is not None:
         host_config["CgroupParent"] = cgroup_parent
     body: dict[str, Any] = {"Image": container.image}
@@ -54,7 +57,7 @@ def create_body(
         body["Cmd"] = list(command_of(container))
     if container.entry_point is not None:
         body["Entrypoint"] = list(container.entry_point)
-    body["ExposedPorts"] = {_port_key(mapping): {} for mapping in container.port_mappings}
+    body["ExposedPorts"] = {port_key(*port): {} for port in container_ports(container)}
     body["Env"] = [f"{key}={value}" for key, value in (container.environment or {}).items()]
     _decode_over(body, _document(container, "config", DockerClientConfigError))
     if (container.health_check_type or "").lower() == "docker" and not body.get("Healthcheck"):
@@ -64,6 +67,8 @@ def create_body(
     body["Env"] = [*(body.get("Env") or ()), *_region(task, body.get("Env") or ())]
     body["Labels"] = {**(body.get("Labels") or {}), **_labels(task, plan, container, owner)}
     body["HostConfig"] = host_config
+    if shared_namespaces(task) and container.name != PAUSE_NAME:
+        join(task, _docker_name(plan, PAUSE_NAME), body)
     return body
 
 
@@ -107,13 +112,13 @@ def _region(task: acs.Task, environment: Sequence[str]) -> list[str]:
 
 
 def _host_config(
-    task: acs.Task, plan: TaskPlan, container: acs.Container, dynamic_ports: tuple[int, int] | None
+    task: acs.Task, plan: TaskPlan, container: acs.Container, bindings: dict[str, list[dict[str, str]]]
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Binds": [_bind(plan, mount) for mount in container.mount_points],
         "Links": [_link(plan, link) for link in container.links],
         "VolumesFrom": [_volume_from(plan, source) for source in container.volumes_from],
-        "PortBindings": _port_bindings(container, dynamic_ports),
+        "PortBindings": bindings,
         "CpuShares": min(max(container.cpu or 0, _LEAST_SHARES), _MOST_SHARES),
     }
     if container.memory:
@@ -123,26 +128,13 @@ def _host_config(
         config["NetworkMode"] = task.network_mode
     if config.get("NetworkMode") in ("host", "none"):
         config["PortBindings"] = {}
+    if container.name == PAUSE_NAME:
+        return config
     if task.pid_mode == "host":
         config["PidMode"] = "host"
     if task.ipc_mode in ("host", "none"):
         config["IpcMode"] = task.ipc_mode
     return config
-
-
-def _port_key(mapping: acs.PortMapping) -> str:
-    return f"{mapping.container_port}/{mapping.protocol or 'tcp'}"
-
-
-def _port_bindings(
-    container: acs.Container, dynamic_ports: tuple[int, int] | None
-) -> dict[str, list[dict[str, str]]]:
-    chosen_by_engine = "" if dynamic_ports is None else f"{dynamic_ports[0]}-{dynamic_ports[1]}"
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for mapping in container.port_mappings:
-        host_port = str(mapping.host_port) if mapping.host_port else chosen_by_engine
-        bindings.setdefault(_port_key(mapping), []).append({"HostPort": host_port})
-    return bindings
 
 
 def _docker_name(plan: TaskPlan, name: str) -> str:
@@ -166,49 +158,3 @@ def _bind(plan: TaskPlan, mount: acs.MountPoint) -> str:
         if volume.name == mount.source_volume:
             return f"{volume.source}:{mount.container_path}" + (":ro" if mount.read_only else "")
     raise HostConfigError(f"the task has no volume {mount.source_volume}")
-
-
-def has_dynamic_ports(container: acs.Container) -> bool:
-    """Whether the engine chooses a host port of this container."""
-    return any(not mapping.host_port for mapping in container.port_mappings)
-
-
-def uses_host_network(task: acs.Task, container: acs.Container) -> bool:
-    """Whether the container lives in the host's own network."""
-    mode = docker_document(container, "host_config").get("NetworkMode") or task.network_mode
-    return mode == "host"
-
-
-def fixed_bindings(task: acs.Task, container: acs.Container) -> tuple[NetworkBinding, ...]:
-    """The bindings of a container whose host ports are all known before it starts.
-
-    In the host's network a container's ports are the host's own.
-    """
-    host_network = uses_host_network(task, container)
-    return tuple(
-        NetworkBinding(
-            bind_ip="0.0.0.0",
-            container_port=mapping.container_port or 0,
-            host_port=(mapping.container_port if host_network else mapping.host_port) or 0,
-            protocol=mapping.protocol or "tcp",
-        )
-        for mapping in container.port_mappings
-    )
-
-
-def reported_bindings(ports: Sequence[PortBinding], *, with_ipv6: bool) -> tuple[NetworkBinding, ...]:
-    """The bindings that the engine tells of; those to ``::`` only repeat the others and are left out by
-    default.
-    """
-    return tuple(
-        NetworkBinding(
-            bind_ip=port.host_ip,
-            container_port=port.container_port,
-            host_port=port.host_port,
-            protocol=port.protocol,
-        )
-        for port in sorted(
-            ports, key=lambda port: (port.container_port, port.protocol, port.host_ip, port.host_port)
-        )
-        if with_ipv6 or ":" not in port.host_ip
-    )

@@ -78,6 +78,7 @@ def _started(_: ContainerPlan, state: ContainerState, event: Started) -> _Outcom
         ran=True,
         docker_id=event.docker_id,
         network_bindings=event.network_bindings,
+        network_interface=event.network_interface,
         started_at=state.started_at or event.at,
     )
     return running, ()
@@ -118,6 +119,7 @@ def _observed(plan: ContainerPlan, state: ContainerState, event: Observed) -> _O
         docker_id=seen.docker_id,
         image_id=state.image_id or seen.image_id,
         network_bindings=event.network_bindings or state.network_bindings,
+        network_interface=(seen.network_interface if plan.internal else None) or state.network_interface,
         ran=state.ran or seen.ever_started,
         created_at=state.created_at or seen.created_at,
         started_at=state.started_at or seen.started_at,

@@ -16,6 +16,9 @@ from agent.engine.docker import Docker
 from agent.engine.endpoint_environment import with_endpoints
 from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError, EngineError
 from agent.engine.log_limits import LogLimits
+from agent.engine.namespaces import publishes_ports
+from agent.engine.port_ranges import HostPortRanges, dynamic_range
+from agent.engine.ports import ranges_of
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
 from agent.protocol.arn import last_segment
@@ -32,6 +35,8 @@ class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoints_reachable: Callable[[], bool] = lambda: False
     """Whether containers can reach the agent's endpoints and are told of them."""
     log_limits: LogLimits
+    reserved_ports: frozenset[int] = frozenset()
+    """Host ports that no task may have."""
 
 
 class Creator:
@@ -43,6 +48,7 @@ class Creator:
         self._docker = docker
         self._resources = resources
         self._settings = settings
+        self._host_ranges = HostPortRanges(dynamic_range(settings.dynamic_ports), settings.reserved_ports)
         self._clock = clock
 
     async def create(self, record: TaskRecord, container: str) -> Created:
@@ -59,6 +65,7 @@ class Creator:
     async def _create(self, record: TaskRecord, container: str) -> str:
         definition = self._resources.container(record, container)
         docker_name = record.docker_name(container)
+        ranges = ranges_of(definition) if publishes_ports(record.definition, definition) else ()
         body = create_body(
             record.definition,
             record.plan,
@@ -66,6 +73,7 @@ class Creator:
             self._settings.owner,
             self._settings.dynamic_ports,
             self._resources.cgroup_parent(record.plan.arn),
+            {ports: self._host_ranges.choose(len(ports), ports.protocol) for ports in ranges},
         )
         metadata_id = record.plan.containers[record.plan.index(container)].metadata_id
         if metadata_id and self._settings.endpoints_reachable():

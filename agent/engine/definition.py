@@ -4,12 +4,17 @@ What is wrong with the task itself is an ``InvalidTaskError``; what is right but
 host is a sentence from ``refusal``, with which the task is stopped.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
+from agent.engine.namespaces import PAUSE_NAME, has_own_network, shared_namespaces
 from agent.engine.ordering import find_cycle
+from agent.engine.payload_documents import InvalidTaskError as InvalidTaskError
+from agent.engine.payload_documents import command_of
+from agent.engine.payload_documents import docker_document as docker_document
+from agent.engine.ports import ranges_of
 from agent.engine.role_credentials import without_secrets
 from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, RestartPlan, TaskPlan
 from agent.protocol import acs
@@ -23,14 +28,11 @@ _CONDITIONS: dict[str, Condition] = {
     "HEALTHY": "HEALTHY",
 }
 _DESIRED = ("NONE", "MANIFEST_PULLED", "CREATED", "RUNNING", "STOPPED", "UNKNOWN", "DEAD")
-_NETWORK_MODES = ("", "bridge", "host", "none")
+_NETWORK_MODES = ("", "bridge", "host", "none", "awsvpc")
+_SHARED_BY = {"network": "networkMode awsvpc", "pid": "pidMode task", "ipc": "ipcMode task"}
 DEFAULT_RESTART_ATTEMPT_PERIOD_S = 300
 """ECS's."""
 _MIB = 1024 * 1024
-
-
-class InvalidTaskError(ValueError):
-    """A task of a payload that makes no sense; the message says what."""
 
 
 def plan_task(task: acs.Task, default_stop_timeout: float, token: Callable[[], str]) -> TaskPlan:
@@ -48,6 +50,8 @@ def plan_task(task: acs.Task, default_stop_timeout: float, token: Callable[[], s
     prefix = f"ecs-{task.family or ''}-{task.version or ''}"
     volumes = tuple(_plan_volume(volume, arn, prefix, token) for volume in task.volumes)
     containers = tuple(_plan_container(c, prefix, default_stop_timeout, token) for c in task.containers)
+    if PAUSE_NAME in names:
+        containers = tuple(_after_pause(container) for container in containers)
     plan = TaskPlan(arn=arn, containers=containers, volumes=volumes)
     if find_cycle(plan):
         raise InvalidTaskError(f"Task dependencies cannot be resolved, taskArn: {arn}")
@@ -82,8 +86,9 @@ def refusal(task: acs.Task) -> str:
 def _unsupported(task: acs.Task) -> Iterator[str]:
     if (task.network_mode or "") not in _NETWORK_MODES:
         yield f"networkMode {task.network_mode}"
-    if task.pid_mode == "task" or task.ipc_mode == "task":
-        yield "a process or IPC namespace shared within the task"
+    if all(container.name != PAUSE_NAME for container in task.containers):
+        for namespace in shared_namespaces(task):
+            yield f"{_SHARED_BY[namespace]} on the Docker engine's architecture"
     if task.proxy_configuration is not None:
         yield "proxyConfiguration"
     if any(volume.type not in (None, "host", "docker") for volume in task.volumes):
@@ -91,8 +96,6 @@ def _unsupported(task: acs.Task) -> Iterator[str]:
     for container in task.containers:
         if container.firelens_configuration is not None:
             yield f"firelensConfiguration (container {container.name})"
-        if any(mapping.container_port_range for mapping in container.port_mappings):
-            yield f"containerPortRange (container {container.name})"
 
 
 def demand(task: acs.Task) -> Resources:
@@ -108,7 +111,8 @@ def demand(task: acs.Task) -> Resources:
 
 def _container_demand(task: acs.Task, container: acs.Container) -> ContainerDemand:
     reservation = docker_document(container, "host_config").get("MemoryReservation") or 0
-    ports = tuple((m.host_port or 0, m.protocol or "tcp") for m in container.port_mappings)
+    mappings = () if has_own_network(task) else container.port_mappings
+    ports = tuple((mapping.host_port or 0, mapping.protocol or "tcp") for mapping in mappings)
     gpus = sum(1 for a in task.associations if a.type == "gpu" and container.name in a.containers)
     return ContainerDemand(
         cpu=container.cpu or 0,
@@ -117,39 +121,6 @@ def _container_demand(task: acs.Task, container: acs.Container) -> ContainerDema
         host_ports=ports,
         gpus=gpus,
     )
-
-
-def docker_document(container: acs.Container, which: str) -> Mapping[str, Any]:
-    """``dockerConfig.config`` or ``dockerConfig.hostConfig`` of a container, decoded; empty if absent.
-
-    Raises ``InvalidTaskError`` if it is not a JSON object.
-    """
-    text = getattr(container.docker_config, which, None)
-    if not text:
-        return {}
-    try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise InvalidTaskError(f"dockerConfig of container {container.name}: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidTaskError(f"dockerConfig of container {container.name} is not a JSON object")
-    return document
-
-
-def command_of(container: acs.Container) -> tuple[str, ...]:
-    """The container's command, with its override applied.
-
-    Raises ``InvalidTaskError`` for an override of anything else.
-    """
-    if not container.overrides:
-        return container.command
-    try:
-        overrides = msgspec.json.decode(container.overrides, type=dict[str, tuple[str, ...] | None])
-    except msgspec.DecodeError as error:
-        raise InvalidTaskError(f"overrides of container {container.name}: {error}") from error
-    if set(overrides) - {"command"}:
-        raise InvalidTaskError(f"overrides of container {container.name} may hold only command")
-    return overrides.get("command") or container.command
 
 
 def _checked_arn(task: acs.Task) -> str:
@@ -173,6 +144,10 @@ def _plan_container(
     for mapping in container.port_mappings:
         if mapping.protocol not in (None, "tcp", "udp"):
             raise InvalidTaskError(f"container {name}: unrecognized transport protocol {mapping.protocol!r}")
+    try:
+        ranges_of(container)
+    except ValueError as error:
+        raise InvalidTaskError(f"container {name}: {error}") from error
     command_of(container)
     docker_document(container, "config")
     docker_document(container, "host_config")
@@ -194,6 +169,13 @@ def _random_id(token: Callable[[], str]) -> str:
     """In the form of a UUID, as ECS's are."""
     digits = token() + token()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+
+
+def _after_pause(container: ContainerPlan) -> ContainerPlan:
+    """The container, made after the one that holds the task's namespaces and stopped before it."""
+    if container.name == PAUSE_NAME:
+        return replace(container, internal=True)
+    return replace(container, depends_on=(*container.depends_on, Dependency(PAUSE_NAME, "START")))
 
 
 def _restart(container: acs.Container) -> RestartPlan | None:

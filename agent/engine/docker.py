@@ -9,7 +9,7 @@ import asyncio
 import base64
 import contextlib
 import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -210,15 +210,14 @@ class Docker(ContainerCalls, StorageCalls):
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        params: Mapping[str, str | Sequence[str]] | None,
+        body: Mapping[str, Any] | bytes | None,
         limit: float,
     ) -> tuple[int, bytes]:
         if self._client is None:
             raise EngineUnavailableError("the connection to the Docker engine is not open")
         url = f"{self._client.base_url}/v{self._client.api_version}{path}"
-        data = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        data, headers = _encoded(body)
         try:
             answer = self._client.request(
                 method, url, params=params, data=data, headers=headers, timeout=limit
@@ -273,3 +272,12 @@ class Docker(ContainerCalls, StorageCalls):
             raise EngineUnavailableError(str(error)) from error
         finally:
             client.close()
+
+
+def _encoded(body: Mapping[str, Any] | bytes | None) -> tuple[bytes | None, dict[str, str]]:
+    """What is sent for a body, and its headers; bytes are an archive."""
+    if body is None:
+        return None, {}
+    if isinstance(body, bytes):
+        return body, {"Content-Type": "application/x-tar"}
+    return msgspec.json.encode(body), {"Content-Type": "application/json"}

@@ -32,6 +32,7 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     volume: float = 300.0
     list: float = 600.0
     ping: float = 5.0
+    import_image: float = 60.0
     version: float = 10.0
     pull: float = 7200.0
     pull_silence: float = 60.0
@@ -74,8 +75,8 @@ class Calls(ABC):
         limit: float,
         error: type[EngineError],
         errors: "Mapping[int, Callable[[str], EngineError]] | None" = None,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         accept: Sequence[int] = (),
     ) -> bytes:
         """One HTTP exchange; blocks. ``errors`` names the error for a status, ``accept`` lists those that are
@@ -91,8 +92,8 @@ class Calls(ABC):
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        params: Mapping[str, str | Sequence[str]] | None,
+        body: Mapping[str, Any] | bytes | None,
         limit: float,
     ) -> tuple[int, bytes]:
         """Send a request and return status and body of the answer; blocks.

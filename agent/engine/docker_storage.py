@@ -1,11 +1,12 @@
 """The Docker engine's calls about what it stores besides containers: images and volumes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 from agent.engine.docker_calls import URGENT, Calls
 from agent.engine.errors import (
+    CannotCreateContainerError,
     CannotCreateVolumeError,
     CannotInspectContainerError,
     CannotPullContainerError,
@@ -33,6 +34,20 @@ class StorageCalls(Calls):
             errors={404: NoSuchImageError},
         )
         return image_from_engine(await self._call(self._look, "inspect_image", request), reference)
+
+    async def import_image(self, reference: str, archive: bytes, changes: Sequence[str]) -> None:
+        """Make an image of a tar archive; ``changes`` are lines of a Dockerfile that configure it."""
+        repository, _, tag = reference.rpartition(":")
+        request = partial(
+            self._request,
+            "POST",
+            "/images/create",
+            params={"fromSrc": "-", "repo": repository, "tag": tag, "changes": list(changes)},
+            body=archive,
+            limit=self._limits.import_image,
+            error=CannotCreateContainerError,
+        )
+        await self._call(self._work, "import_image", request)
 
     async def remove_image(self, name: str) -> None:
         """Take a name from an image, and remove the image with its last one. One that is gone is no error.

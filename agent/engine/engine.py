@@ -43,6 +43,7 @@ from agent.engine.log_limits import LogLimits
 from agent.engine.observer import Observer
 from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
+from agent.engine.pause_image import PauseImage
 from agent.engine.presence import EnginePresence
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
@@ -117,6 +118,7 @@ class TaskEngine:
             self._image_ledger,
             clock,
         )
+        self._pause = PauseImage(self._docker)
         resources = TaskResources(self._cgroups, TaskSecrets(secrets_source or NoSecrets(), clock))
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         self._log_limits = LogLimits(
@@ -127,10 +129,12 @@ class TaskEngine:
             dynamic_ports=config.dynamic_host_port_range,
             endpoints_reachable=endpoints_reachable,
             log_limits=self._log_limits,
+            reserved_ports=capacity.ports_tcp | capacity.ports_udp,
         )
         self._runner = Runner(
             self._presence,
             self._images,
+            self._pause,
             resources,
             inspector,
             Creator(self._docker, resources, making, clock),
@@ -179,6 +183,7 @@ class TaskEngine:
             self._janitor,
             self._runner,
             self._credentials,
+            self._pause,
             clock,
             config.container_stop_timeout_s,
             token,
@@ -248,6 +253,7 @@ class TaskEngine:
         info, _ = await self._docker.facts()
         self._log_limits.learn(info)
         await self._cgroups.open(info)
+        self._pause.open(info)
 
     async def _compare_all(self) -> None:
         if not await self._observer.compare(look_at_all=True):

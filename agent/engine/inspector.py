@@ -2,11 +2,13 @@
 
 from agent.engine.book import TaskRecord
 from agent.engine.changes import NetworkBinding
-from agent.engine.container_body import fixed_bindings, reported_bindings, uses_host_network
 from agent.engine.docker import Docker
 from agent.engine.errors import NoSuchContainerError
+from agent.engine.namespaces import publishes_ports
+from agent.engine.ports import fixed_bindings, ranges_of, reported_bindings
 from agent.engine.records import ContainerInspection
 from agent.engine.states import Observed, Vanished
+from agent.protocol import acs
 from agent.protocol.clock import Clock
 
 
@@ -36,10 +38,10 @@ class Inspector:
         self, record: TaskRecord, container: str, seen: ContainerInspection
     ) -> tuple[NetworkBinding, ...]:
         definition = record.container(container)
-        if uses_host_network(record.definition, definition):
+        if not publishes_ports(record.definition, definition):
             return fixed_bindings(record.definition, definition)
-        return self.published(seen)
+        return self.published(definition, seen)
 
-    def published(self, seen: ContainerInspection) -> tuple[NetworkBinding, ...]:
+    def published(self, container: acs.Container, seen: ContainerInspection) -> tuple[NetworkBinding, ...]:
         """The ports that the engine has published for a container."""
-        return reported_bindings(seen.ports, with_ipv6=self._report_ipv6_bindings)
+        return reported_bindings(seen.ports, ranges_of(container), with_ipv6=self._report_ipv6_bindings)

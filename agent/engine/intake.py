@@ -12,6 +12,8 @@ from agent.engine.changes import RejectedTask
 from agent.engine.container_body import uses_host_network
 from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
 from agent.engine.janitor import Janitor
+from agent.engine.namespaces import with_pause_container
+from agent.engine.pause_image import PauseImage
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner
 from agent.engine.states import Admitted, Resumed, Status, StopRequested, TaskPlan
@@ -36,6 +38,7 @@ class Intake:
         janitor: Janitor,
         runner: Runner,
         credentials: RoleCredentials,
+        pause: PauseImage,
         clock: Clock,
         stop_timeout_s: float,
         token: Callable[[], str],
@@ -46,6 +49,7 @@ class Intake:
         self._janitor = janitor
         self._runner = runner
         self._credentials = credentials
+        self._pause = pause
         self._clock = clock
         self._stop_timeout_s = stop_timeout_s
         self._token = token
@@ -113,6 +117,7 @@ class Intake:
         if self._janitor.has_ended(arn):
             return None, self._add_ended(task, _ENDED_HERE)
         try:
+            task = with_pause_container(task, self._pause.reference)
             plan = plan_task(task, self._stop_timeout_s, self._token)
             wanted = demand(task)
         except InvalidTaskError as error:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
-from agent.engine.changes import ContainerChange, TaskChange
+from agent.engine.changes import ContainerChange, NetworkInterface, TaskChange
 from agent.engine.states import ContainerState, Sent, Status, TaskPlan, TaskState
 
 _NO_REPORT = Sent.NONE
@@ -31,7 +31,7 @@ def unsent_change(plan: TaskPlan, state: TaskState) -> TaskChange | None:
     due = _due(state)
     if due is Sent.RUNNING and state.known is Status.STOPPED:
         return _change(plan, state, Sent.RUNNING, as_when_running=True)
-    if due > state.sent or _waits_for_something_else(state) or _containers_alone_matter(state):
+    if due > state.sent or _waits_for_something_else(state) or _containers_alone_matter(plan, state):
         return _change(plan, state, max(due, state.sent, Sent.PENDING))
     return None
 
@@ -51,8 +51,9 @@ def _waits_for_something_else(state: TaskState) -> bool:
     return ahead and state.waits_for != state.told_to_wait_for
 
 
-def _containers_alone_matter(state: TaskState) -> bool:
-    news = [c for c in state.containers if reportable(c.known) > c.sent]
+def _containers_alone_matter(plan: TaskPlan, state: TaskState) -> bool:
+    pairs = zip(plan.containers, state.containers, strict=True)
+    news = [c for p, c in pairs if not p.internal and reportable(c.known) > c.sent]
     if not news or state.known is Status.STOPPED:
         return False
     return (
@@ -66,7 +67,7 @@ def _change(plan: TaskPlan, state: TaskState, status: Sent, *, as_when_running: 
     containers = []
     for planned, container in zip(plan.containers, state.containers, strict=True):
         report = Sent.RUNNING if as_when_running else reportable(container.known)
-        if report > container.sent:
+        if report > container.sent and not planned.internal:
             containers.append(_container_change(planned.name, container, report))
     stopped = status is Sent.STOPPED
     return TaskChange(
@@ -74,10 +75,16 @@ def _change(plan: TaskPlan, state: TaskState, status: Sent, *, as_when_running: 
         status=_word(status),
         reason=state.waits_for if status is Sent.PENDING else state.reason if stopped else "",
         containers=tuple(containers),
+        network_interface=_network_interface(state),
         pull_started_at=state.pull_started_at,
         pull_stopped_at=state.pull_stopped_at,
         execution_stopped_at=_execution_stopped_at(state) if stopped else None,
     )
+
+
+def _network_interface(state: TaskState) -> NetworkInterface | None:
+    interfaces = (container.network_interface for container in state.containers)
+    return next((interface for interface in interfaces if interface is not None), None)
 
 
 def _container_change(name: str, container: ContainerState, report: Sent) -> ContainerChange:

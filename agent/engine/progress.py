@@ -38,12 +38,13 @@ def settle(plan: TaskPlan, state: TaskState, at: float) -> tuple[TaskState, tupl
 
 def _wish(plan: TaskPlan, state: TaskState) -> TaskState:
     """An essential container that ends, or has to, takes the task with it; a task that ends takes them
-    all.
+    all. Internal containers alone are no task.
     """
     pairs = tuple(zip(plan.containers, state.containers, strict=True))
     if state.desired is not Status.STOPPED:
         ended = [c for p, c in pairs if p.essential and Status.STOPPED in (c.known, c.desired)]
-        if not ended:
+        alone = all(p.internal or c.known is Status.STOPPED for p, c in pairs)
+        if not ended and not (pairs and alone):
             return state
         failed = [c.reason for c in ended if c.reason and not c.ran]
         reason = state.reason or (failed or [ESSENTIAL_EXITED])[0]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agent.engine.changes import NetworkInterface
 from agent.engine.image_reference import parse_reference
 
 DockerState = Literal["CREATED", "RUNNING", "STOPPED"]
@@ -48,6 +49,8 @@ class ContainerInspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     stop_signal: str
     ports: tuple[PortBinding, ...]
     labels: Mapping[str, str]
+    network_interface: NetworkInterface | None = None
+    """Its address in the first of the engine's networks that it is in."""
 
 
 class ContainerListing(msgspec.Struct, frozen=True, gc=False):
@@ -119,6 +122,13 @@ def _ports(settings: Mapping[str, Any]) -> tuple[PortBinding, ...]:
     return tuple(found)
 
 
+def _network_interface(settings: Mapping[str, Any]) -> NetworkInterface | None:
+    for network in (settings.get("Networks") or {}).values():
+        if address := network.get("IPAddress"):
+            return NetworkInterface(address, network.get("MacAddress") or "")
+    return None
+
+
 def _time(text: str | None) -> float | None:
     return None if not text or text.startswith(_NEVER) else datetime.fromisoformat(text).timestamp()
 
@@ -148,6 +158,7 @@ def inspection_from_engine(body: Mapping[str, Any]) -> ContainerInspection:
         stop_signal=config.get("StopSignal") or "SIGTERM",
         ports=_ports(body.get("NetworkSettings") or {}),
         labels=config.get("Labels") or {},
+        network_interface=_network_interface(body.get("NetworkSettings") or {}),
     )
 
 

@@ -23,7 +23,9 @@ from agent.engine.errors import (
 )
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
+from agent.engine.pause_image import PauseImage
 from agent.engine.presence import EnginePresence
+from agent.engine.records import ImageInspection
 from agent.engine.starter import Starter
 from agent.engine.states import (
     AdmissionDelayed,
@@ -73,6 +75,7 @@ class Runner:
         self,
         presence: EnginePresence,
         images: Images,
+        pause: PauseImage,
         resources: TaskResources,
         inspector: Inspector,
         creator: Creator,
@@ -85,6 +88,7 @@ class Runner:
         """``apply`` lets an event happen to a task, ``write`` puts a task in line to be written again."""
         self._presence = presence
         self._images = images
+        self._pause = pause
         self._resources = resources
         self._inspector = inspector
         self._creator = creator
@@ -203,9 +207,7 @@ class Runner:
                 await self._resources.prepare(record)
                 return ResourcesReady(at=self._clock.now())
             case PullImage():
-                login = await self._resources.login(record, command.container)
-                reference = record.container(command.container).image or ""
-                image = await self._images.ensure(reference, login)
+                image = await self._image(record, command.container)
                 return Pulled(
                     at=self._clock.now(),
                     container=command.container,
@@ -221,6 +223,13 @@ class Runner:
             case WatchStartTimeout():
                 await asyncio.sleep(command.seconds)
                 return StartTimedOut(at=self._clock.now(), container=command.container)
+
+    async def _image(self, record: TaskRecord, container: str) -> ImageInspection:
+        reference = record.container(container).image or ""
+        if record.plan.containers[record.plan.index(container)].internal:
+            return await self._pause.ensure(reference)
+        login = await self._resources.login(record, container)
+        return await self._images.ensure(reference, login)
 
 
 def _is_wanted(record: TaskRecord, command: Command) -> bool:

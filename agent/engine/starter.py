@@ -3,10 +3,9 @@
 import asyncio
 
 import structlog
+from msgspec.structs import replace
 
 from agent.engine.book import TaskRecord
-from agent.engine.changes import NetworkBinding
-from agent.engine.container_body import fixed_bindings, has_dynamic_ports, uses_host_network
 from agent.engine.docker import Docker
 from agent.engine.errors import (
     CannotStartContainerError,
@@ -15,6 +14,9 @@ from agent.engine.errors import (
     HostPortTakenError,
 )
 from agent.engine.inspector import Inspector
+from agent.engine.namespaces import publishes_ports
+from agent.engine.ports import fixed_bindings, has_dynamic_ports
+from agent.engine.records import ContainerInspection
 from agent.engine.states import Observed, Started, Vanished
 from agent.engine.task_resources import TaskResources
 from agent.protocol.clock import Clock
@@ -44,9 +46,7 @@ class Starter:
             return begun
         definition = record.container(container)
         docker_name = record.docker_name(container)
-        engine_chooses = has_dynamic_ports(definition) and not uses_host_network(
-            record.definition, definition
-        )
+        engine_chooses = has_dynamic_ports(definition) and publishes_ports(record.definition, definition)
         await self._resources.before_start(record)
         try:
             await self._start_until_ports_are_free(
@@ -61,11 +61,16 @@ class Starter:
             log.warning("started_in_spite_of_error", container=docker_name)
         at = self._clock.now()
         docker_id = record.state.containers[record.plan.index(container)].docker_id or docker_name
-        if engine_chooses:
-            bindings = await self._chosen_bindings(docker_name)
-        else:
-            bindings = fixed_bindings(record.definition, definition)
-        return Started(at=at, container=container, docker_id=docker_id, network_bindings=bindings)
+        started = Started(at=at, container=container, docker_id=docker_id)
+        if record.plan.containers[record.plan.index(container)].internal:
+            seen_started = await self._look(docker_name)
+            interface = None if seen_started is None else seen_started.network_interface
+            return replace(started, network_interface=interface)
+        if not engine_chooses:
+            return replace(started, network_bindings=fixed_bindings(record.definition, definition))
+        seen_started = await self._look(docker_name)
+        bindings = () if seen_started is None else self._inspector.published(definition, seen_started)
+        return replace(started, network_bindings=bindings)
 
     async def _begun(self, record: TaskRecord, container: str) -> Started | Observed | None:
         """What became of a container whose start gave no clear answer; None if it has not begun to run."""
@@ -96,13 +101,13 @@ class Starter:
             else:
                 return
 
-    async def _chosen_bindings(self, docker_name: str) -> tuple[NetworkBinding, ...]:
+    async def _look(self, docker_name: str) -> ContainerInspection | None:
+        """What the engine has given a container that was just started; None if it does not tell."""
         for pause in (*_LOOK_AGAIN_S, None):
             try:
-                seen = await self._docker.inspect(docker_name)
-                return self._inspector.published(seen)
+                return await self._docker.inspect(docker_name)
             except EngineError as error:
-                log.warning("host_ports_unknown", container=docker_name, reason=error.reason)
+                log.warning("network_unknown", container=docker_name, reason=error.reason)
                 if pause is not None:
                     await asyncio.sleep(pause)
-        return ()
+        return None

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from agent.engine.changes import NetworkBinding
+from agent.engine.changes import NetworkBinding, NetworkInterface
 from agent.engine.records import ContainerInspection, HealthStatus
 
 Condition = Literal["START", "COMPLETE", "SUCCESS", "HEALTHY", "CREATE"]
@@ -78,6 +78,8 @@ class ContainerPlan(msgspec.Struct, frozen=True, kw_only=True):
     restart: RestartPlan | None = None
     metadata_id: str = ""
     """By this random id the container asks the agent for metadata; empty if it was made without one."""
+    internal: bool = False
+    """The agent added it to the task; the controller never hears of it."""
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +97,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     exit_code: int | None = None
     reason: str = ""
     network_bindings: tuple[NetworkBinding, ...] = ()
+    network_interface: NetworkInterface | None = None
+    """Of an internal container that holds a network: the task's own."""
     health: HealthStatus = "UNKNOWN"
     health_since: float | None = None
     created_at: float | None = None
@@ -241,6 +245,7 @@ class Started(_ContainerEvent, frozen=True, kw_only=True):
 
     docker_id: str
     network_bindings: tuple[NetworkBinding, ...] = ()
+    network_interface: NetworkInterface | None = None
 
 
 class StartFailed(_ContainerEvent, frozen=True, kw_only=True):

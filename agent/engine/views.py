@@ -83,5 +83,5 @@ def running_containers(records: Iterable[TaskRecord]) -> tuple[Running, ...]:
         )
         for record in records
         for plan, state in zip(record.plan.containers, record.state.containers, strict=True)
-        if state.known is Status.RUNNING and state.docker_id is not None
+        if state.known is Status.RUNNING and state.docker_id is not None and not plan.internal
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.engine.changes import ContainerChange, NetworkBinding, TaskChange
+from agent.engine.changes import ContainerChange, NetworkBinding, NetworkInterface, TaskChange
 
 REASON_LIMIT = 1024
 RUNTIME_ID_LIMIT = 255
@@ -13,7 +13,9 @@ _ANY_IPV6 = "::"
 def task_state_change_request(cluster: str, change: TaskChange, *, exclude_ipv6: bool) -> dict[str, Any]:
     """The request that reports ``change``. Texts are cut to ECS's limits; ``reason`` is sent even when empty.
 
-    ``exclude_ipv6`` leaves out bindings to ``::``, which repeat the IPv4 ones.
+    ``exclude_ipv6`` leaves out bindings to ``::``, which repeat the IPv4 ones. ``networkInterfaces`` is not
+    ECS's, where the control plane makes the interfaces of awsvpc tasks and knows them; it passes over members
+    that it does not know.
     """
     request: dict[str, Any] = {
         "cluster": cluster,
@@ -22,6 +24,8 @@ def task_state_change_request(cluster: str, change: TaskChange, *, exclude_ipv6:
         "reason": cut(change.reason, REASON_LIMIT),
         "containers": [_container(container, exclude_ipv6) for container in change.containers],
     }
+    if change.network_interface is not None:
+        request["networkInterfaces"] = [_interface(change.network_interface)]
     times = {
         "pullStartedAt": change.pull_started_at,
         "pullStoppedAt": change.pull_stopped_at,
@@ -59,9 +63,16 @@ def _container(change: ContainerChange, exclude_ipv6: bool) -> dict[str, Any]:
 
 
 def _binding(binding: NetworkBinding) -> dict[str, Any]:
+    bound: dict[str, Any] = {"bindIP": binding.bind_ip, "protocol": binding.protocol}
+    if binding.container_port_range:
+        bound["containerPortRange"] = binding.container_port_range
+        bound["hostPortRange"] = binding.host_port_range
+        return bound
+    return bound | {"containerPort": binding.container_port, "hostPort": binding.host_port}
+
+
+def _interface(interface: NetworkInterface) -> dict[str, Any]:
     return {
-        "bindIP": binding.bind_ip,
-        "containerPort": binding.container_port,
-        "hostPort": binding.host_port,
-        "protocol": binding.protocol,
+        "privateIpv4Address": interface.private_ipv4_address,
+        "macAddress": interface.mac_address,
     }

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from agent.engine.container_body import create_body, fixed_bindings, reported_bindings
-from agent.engine.definition import InvalidTaskError, demand, plan_task, refusal, stripped
+from agent.engine.container_body import create_body
+from agent.engine.definition import demand, plan_task, refusal, stripped
 from agent.engine.errors import DockerClientConfigError, HostConfigError
+from agent.engine.payload_documents import InvalidTaskError
+from agent.engine.ports import fixed_bindings, reported_bindings
 from agent.engine.records import PortBinding
 from agent.engine.states import Dependency, TaskPlan
 from agent.protocol import acs
@@ -108,8 +110,8 @@ def test_a_circle_of_dependencies_is_refused() -> None:
 @pytest.mark.parametrize(
     ("task", "what"),
     [
-        (acs_task(network_mode="awsvpc"), "networkMode awsvpc"),
-        (acs_task(pid_mode="task"), "namespace shared within the task"),
+        (acs_task(network_mode="awsvpc"), "networkMode awsvpc on the Docker engine's architecture"),
+        (acs_task(pid_mode="task"), "pidMode task on the Docker engine's architecture"),
         (acs_task(volumes=(acs.Volume(name="v", type="efs"),)), "neither a host path nor a docker volume"),
     ],
 )
