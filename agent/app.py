@@ -123,7 +123,7 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     service_manager.ready("waiting for the container engine")
     metadata = await parts.enter_async_context(InstanceMetadata(config.metadata_endpoint, clock))
     # The look at EC2's metadata takes most of a second where there is none: meanwhile the engine starts.
-    seen = await _unless(stop, asyncio.gather(_start_engine(engine), ec2.look(metadata, config)))
+    seen = await _unless(stop, asyncio.gather(_start_engine(engine, address), ec2.look(metadata, config)))
     if seen is None:
         return
     facts, found = seen
@@ -238,13 +238,13 @@ async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
     return working.result() if finished else None
 
 
-async def _start_engine(engine: TaskEngine) -> EngineFacts:
+async def _start_engine(engine: TaskEngine, address: TaskAddress) -> EngineFacts:
     """Start the engine and learn what Docker says of itself, for as long as that takes."""
     await engine.start()
     while True:
         try:
             info, version = await engine.docker_facts()
-            return engine_facts(info, version, task_limits=engine.limits_tasks)
+            return engine_facts(info, version, task_limits=engine.limits_tasks, task_roles=address.reachable)
         except EngineError as error:
             log.warning("docker_not_reachable", reason=error.reason, retry_in_s=_FACTS_RETRY_S)
             await asyncio.sleep(_FACTS_RETRY_S)

@@ -20,6 +20,7 @@ REMOTE_API_VERSIONS = tuple((1, minor) for minor in range(17, 33) if minor not i
 HEALTH_CHECK_API = (1, 24)
 TASK_LIMITS_API = (1, 22)
 TASK_LIMITS = ("task-cpu-mem-limit", "increased-task-cpu-limit")
+TASK_ROLES = ("task-iam-role", "task-iam-role-network-host")
 ENGINE_CAPABILITIES = (
     "full-sync",
     "container-ordering",
@@ -55,10 +56,16 @@ class EngineFacts(msgspec.Struct, frozen=True, gc=False):
     """Such as ``name=apparmor``."""
     task_limits: bool = False
     """Our engine bounds CPU and memory of whole tasks on this host."""
+    task_roles: bool = False
+    """Containers reach the agent, which gives them the credentials of their task's role."""
 
 
 def engine_facts(
-    info: Mapping[str, Any], version: Mapping[str, Any], *, task_limits: bool = False
+    info: Mapping[str, Any],
+    version: Mapping[str, Any],
+    *,
+    task_limits: bool = False,
+    task_roles: bool = False,
 ) -> EngineFacts:
     """Read the answers of the Engine API's ``/info`` and ``/version``; what is missing in them counts as
     nothing.
@@ -71,6 +78,7 @@ def engine_facts(
         volume_plugins=tuple(plugins.get("Volume") or ()),
         security_options=tuple(info.get("SecurityOptions") or ()),
         task_limits=task_limits,
+        task_roles=task_roles,
     )
 
 
@@ -95,6 +103,8 @@ def built_in_attributes(
     names.append(f"{LEGACY}ecr-auth")
     if engine.task_limits and engine.api_version >= TASK_LIMITS_API:
         names += [f"{CAPABILITY}{name}" for name in TASK_LIMITS]
+    if engine.task_roles:
+        names += [f"{LEGACY}{name}" for name in TASK_ROLES]
     names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]
     if not config.disable_privileged:
         names.append(f"{LEGACY}privileged-container")

@@ -108,6 +108,15 @@ def test_limits_of_tasks_are_advertised_where_they_are_in_force(
     assert found.keys() & TASK_LIMITS == expected
 
 
+def test_roles_of_tasks_are_offered_where_containers_reach_the_agent() -> None:
+    roles = {
+        "com.amazonaws.ecs.capability.task-iam-role",
+        "com.amazonaws.ecs.capability.task-iam-role-network-host",
+    }
+    assert not roles & attributes(EngineFacts("20", (1, 41))).keys()
+    assert roles <= attributes(EngineFacts("20", (1, 41), task_roles=True)).keys()
+
+
 def test_the_place_and_kind_of_the_machine_are_values() -> None:
     found = attributes(HOMEPORT_AVAILABILITY_ZONE="cellar", HOMEPORT_INSTANCE_TYPE="nuc")
     assert {name: value for name, value in found.items() if value is not None} == {
