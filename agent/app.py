@@ -12,6 +12,7 @@ from random import Random
 from typing import TypeVar
 
 import structlog
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from agent import __version__
@@ -103,6 +104,8 @@ def _stop(stop: asyncio.Event) -> None:
 async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitStack) -> None:
     clock, random, registry = SystemClock(), Random(), CollectorRegistry()
     machine = read_machine()
+    if config.gpu_support is False:
+        machine = replace(machine, gpu_ids=())
     identity = IdentityFile.load(config.data_dir, config.cluster, machine.machine_id)
     resources = registered_resources(config, machine)
     log.info("agent_starts", version=__version__, cluster=config.cluster, controller=config.controller_url)
@@ -110,7 +113,7 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     secrets = SecretsExchange(random)
     engine = TaskEngine(
         config,
-        capacity(resources),
+        capacity(resources, machine.gpu_ids),
         clock,
         registry,
         endpoints_reachable=lambda: address.reachable,
@@ -261,7 +264,7 @@ def registered_resources(config: AgentConfig, machine: Machine) -> tuple[Resourc
     )
 
 
-def capacity(resources: tuple[Resource, ...]) -> Resources:
+def capacity(resources: tuple[Resource, ...], gpu_ids: tuple[str, ...] = ()) -> Resources:
     """The same for the engine's own accounting; the ports are those that no task may have."""
     named = {resource.name: resource for resource in resources}
     return Resources(
@@ -269,7 +272,8 @@ def capacity(resources: tuple[Resource, ...]) -> Resources:
         memory=named["MEMORY"].integer_value,
         ports_tcp=frozenset(int(port) for port in named["PORTS"].string_set_value or ()),
         ports_udp=frozenset(int(port) for port in named["PORTS_UDP"].string_set_value or ()),
-        gpus=0,
+        gpus=len(gpu_ids),
+        gpu_ids=frozenset(gpu_ids),
     )
 
 

@@ -232,6 +232,9 @@ class AgentConfig(StorageSettings, EndpointSettings):
     )
     """How long the containers of a stopped task stay, for logs and inspection."""
 
+    gpu_support: bool | None = field(default=None, metadata=_read("ECS_ENABLE_GPU_SUPPORT", values.boolean))
+    """Give tasks the machine's NVIDIA GPUs. None (not ECS's default): if it has any."""
+
     host_wait_s: float = field(
         default=60.0, metadata=_read("HOMEPORT_HOST_WAIT", values.duration_s(at_least=0))
     )

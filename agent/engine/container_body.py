@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
+from agent.engine.gpu_requests import device_requests
 from agent.engine.namespaces import PAUSE_NAME, join, shared_namespaces
 from agent.engine.namespaces import uses_host_network as uses_host_network
 from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
@@ -123,6 +124,8 @@ def _host_config(
     }
     if container.memory:
         config["Memory"] = max(container.memory * _MIB, _LEAST_MEMORY)
+    if requests := device_requests(task, container):
+        config["DeviceRequests"] = requests
     _decode_over(config, _document(container, "host_config", HostConfigError))
     if task.network_mode and not config.get("NetworkMode"):
         config["NetworkMode"] = task.network_mode

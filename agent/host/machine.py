@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from agent.host.gpus import nvidia_gpus
+
 MIB = 1024 * 1024
 _SYSTEMD_RUNTIME = Path("/run/systemd/system")
 _SYSTEMD_ANSWER_S = 1.0
@@ -28,6 +30,7 @@ class Machine(msgspec.Struct, frozen=True, gc=False):
     memory_mib: int
     architecture: str
     """``x86_64``, ``arm64`` …: the value of ``ecs.cpu-architecture``."""
+    gpu_ids: tuple[str, ...] = ()
 
 
 class Ec2Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -54,6 +57,7 @@ def read_machine() -> Machine:
         cpus=psutil.cpu_count(logical=True) or 1,
         memory_mib=psutil.virtual_memory().total // MIB,
         architecture=_ARCHITECTURES.get(architecture, architecture),
+        gpu_ids=nvidia_gpus(),
     )
 
 

@@ -37,6 +37,7 @@ def registration_request(
     tags: Iterable[tuple[str, str]],
     client_token: str,
     ec2: Ec2Instance | None = None,
+    gpu_ids: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The request of RegisterContainerInstance, in the members that amazon-ecs-agent sends."""
     request = {
@@ -51,6 +52,8 @@ def registration_request(
         request["containerInstanceArn"] = container_instance_arn
     if tag_list := [{"key": key, "value": value} for key, value in tags]:
         request["tags"] = tag_list
+    if gpus := [{"id": gpu_id, "type": "GPU"} for gpu_id in gpu_ids]:
+        request["platformDevices"] = gpus
     return request
 
 
@@ -132,6 +135,7 @@ class Registration:
             tags=self._config.container_instance_tags,
             client_token=str(uuid.uuid4()),
             ec2=self._identity.current.ec2,
+            gpu_ids=self._machine.gpu_ids,
         )
         try:
             answer = await self._client.call("RegisterContainerInstance", request)

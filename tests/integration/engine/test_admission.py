@@ -189,3 +189,22 @@ async def test_what_waits_keeps_its_place_over_a_restart_and_what_runs_its_share
             await idle_harness.reported(beginning, "RUNNING")
     finally:
         await idle_harness.stop()
+
+
+async def test_a_gpu_is_asked_of_the_engine_and_one_that_is_not_there_is_said_to_be_so(
+    idle_harness: Harness,
+) -> None:
+    await idle_harness.start(
+        capacity=Resources(8192, 16384, frozenset(), frozenset(), 1, frozenset({"GPU-1"}))
+    )
+    try:
+        reasons = {}
+        for gpu in ("GPU-1", "GPU-2"):
+            association = acs.Association(type="gpu", name=gpu, containers=("web",))
+            task = idle_harness.task(associations=(association,))
+            await idle_harness.engine.accept((task,))
+            reasons[gpu] = (await idle_harness.reported(task, "STOPPED")).reason
+        assert 'could not select device driver "nvidia"' in reasons["GPU-1"]  # the test machine has none
+        assert reasons["GPU-2"] == "ResourceInitializationError: GPU GPU-2 is not on the instance"
+    finally:
+        await idle_harness.stop()
