@@ -61,6 +61,7 @@ from agent.engine.task_secrets import NoSecrets, SecretsSource, TaskSecrets
 from agent.engine.waiting import Account, WaitingRoom
 from agent.protocol import acs, tcs
 from agent.protocol.clock import Clock
+from agent.protocol.extensions import InstanceDiskMessage
 from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
 
 log = structlog.get_logger(__name__)
@@ -211,6 +212,7 @@ class TaskEngine:
             await self._persist(self._adopt)
         await self._persist(self._compare_all)
         await self._cgroups.remove_orphans([record.plan.arn for record in self._book])
+        await self._storage.look()
         self._intake.resume()
         log.info("engine_started", tasks=len(self._book), docker=self._docker_version)
 
@@ -288,10 +290,13 @@ class TaskEngine:
         """Whether CPU and memory of tasks as a whole are limited here."""
         return self._cgroups.enforced
 
-    @property
-    def storage(self) -> Storage:
-        """The disks that tasks fill."""
-        return self._storage
+    def disks(self) -> InstanceDiskMessage:
+        """Whether the disks that tasks fill have room."""
+        return views.disks(self._storage.condition)
+
+    async def wait_for_disk_change(self) -> None:
+        """Return when something about the disks has changed since the last return."""
+        await self._storage.wait_for_change()
 
     async def docker_facts(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The Docker engine's answers to ``/info`` and ``/version``. Raises ``EngineError``."""

@@ -6,9 +6,11 @@ from agent.engine.book import TaskRecord
 from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask
 from agent.engine.container_body import uses_host_network
+from agent.engine.disk import DiskCondition
 from agent.engine.states import Status, reported
 from agent.engine.statistics import Usage
 from agent.protocol import tcs
+from agent.protocol.extensions import DiskFill, InstanceDiskMessage
 
 
 def known_tasks(records: Iterable[TaskRecord]) -> tuple[KnownTask, ...]:
@@ -84,4 +86,16 @@ def running_containers(records: Iterable[TaskRecord]) -> tuple[Running, ...]:
         for record in records
         for plan, state in zip(record.plan.containers, record.state.containers, strict=True)
         if state.known is Status.RUNNING and state.docker_id is not None and not plan.internal
+    )
+
+
+def disks(condition: DiskCondition) -> InstanceDiskMessage:
+    """The disks that tasks fill, as the controller hears of them."""
+    return InstanceDiskMessage(
+        status=condition.status,
+        reason=condition.reason,
+        disks=tuple(
+            DiskFill(path=fill.path, percent=fill.percent, total=fill.total, available=fill.available)
+            for fill in condition.fills
+        ),
     )

@@ -3,7 +3,8 @@
 They are sent only on connections whose URL carries ``homeportProtocol=1``; an unmodified amazon-ecs-agent
 never sees or sends one. Each has an ECS-only fall-back: without the inventory the manifest alone is compared,
 without a goodbye the end of a connection means that the agent is gone, without a hello heartbeats are awaited
-at ECS's interval, and where nobody resolves secrets a task that has some is stopped with that reason.
+at ECS's interval, without word of its disks an instance counts as one with room, and where nobody resolves
+secrets a task that has some is stopped with that reason.
 """
 
 from typing import Literal
@@ -48,6 +49,27 @@ class GoodbyeMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename
     """Agent to controller, on SIGTERM: it comes back soon (a restart), or the whole host goes down."""
 
     expect: Literal["BACK_SOON", "HOST_DOWN"]
+
+
+class DiskFill(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """How full a disk of an instance is. Sizes are in bytes."""
+
+    path: str
+    percent: int
+    total: int
+    available: int
+
+
+class InstanceDiskMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """Agent to controller, first on each connection and whenever it changes: whether the disks have room.
+
+    ``FULL`` asks for no further tasks. ``reason`` is the fullest disk in words, empty while all is well.
+    """
+
+    status: Literal["OK", "WARNING", "FULL"]
+    reason: str = ""
+    disks: tuple[DiskFill, ...] = ()
+    """The fullest first."""
 
 
 class HelloMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
@@ -117,6 +139,7 @@ TO_AGENT: tuple[type[msgspec.Struct], ...] = (HelloMessage, TaskSecretsAnswer)
 
 TO_CONTROLLER: tuple[type[msgspec.Struct], ...] = (
     TaskInventoryMessage,
+    InstanceDiskMessage,
     GoodbyeMessage,
     TaskSecretsRequest,
 )

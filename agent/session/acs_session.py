@@ -165,17 +165,28 @@ class AcsSession:
             await self._registration.register()
 
     async def _converse(self, socket: Websocket) -> None:
+        await socket.send(encode(self._engine.disks()))
         await socket.send(encode(inventory(self._engine.known_tasks())))
         backlog: asyncio.Queue[msgspec.Struct | None] = asyncio.Queue(BACKLOG)
         handling = asyncio.create_task(self._handle_backlog(socket, backlog), name="acs messages")
         try:
-            await until_first_ends(self._read(socket, backlog), _outcome_of(handling), expire(self._random))
+            await until_first_ends(
+                self._read(socket, backlog),
+                _outcome_of(handling),
+                self._tell_of_disks(socket),
+                expire(self._random),
+            )
         finally:
             # The message being handled is finished, so that the engine never sees half an order.
             while not backlog.empty():
                 backlog.get_nowait()
             backlog.put_nowait(None)
             await asyncio.wait([handling])
+
+    async def _tell_of_disks(self, socket: Websocket) -> None:
+        while True:
+            await self._engine.wait_for_disk_change()
+            await socket.send(encode(self._engine.disks()))
 
     async def _read(self, socket: Websocket, backlog: asyncio.Queue[msgspec.Struct | None]) -> None:
         """Read until the connection ends; heartbeats are answered at once, the rest in order."""

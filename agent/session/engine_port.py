@@ -5,6 +5,7 @@ from typing import Protocol
 
 from agent.engine.changes import KnownTask, RejectedTask, TaskChange
 from agent.protocol import acs, tcs
+from agent.protocol.extensions import InstanceDiskMessage
 
 
 class Changes(Protocol):
@@ -67,6 +68,14 @@ class EnginePort(Protocol):
 
     async def wait_for_health_change(self) -> None:
         """Return when the health of some container has changed since the last return."""
+        ...
+
+    def disks(self) -> InstanceDiskMessage:
+        """Whether the disks that tasks fill have room."""
+        ...
+
+    async def wait_for_disk_change(self) -> None:
+        """Return when something about the disks has changed since the last return."""
         ...
 
     def set_credentials(self, message: acs.IAMRoleCredentialsMessage) -> bool:

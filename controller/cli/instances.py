@@ -33,6 +33,7 @@ def instances(data_dir: Path | None, cluster: str, output: str) -> None:
         arns,
         _DESCRIBE_INSTANCES_LIMIT,
         cluster=cluster,
+        include=["CONTAINER_INSTANCE_HEALTH"],
     )
     if output == "json":
         print_json({"containerInstances": found})
@@ -44,7 +45,7 @@ def print_instance_table(found: Sequence[Answer]) -> None:
     """One line a container instance; CPU in units of a 1024th of a core, memory in MiB."""
     headings = [
         *("INSTANCE", "STATUS", "CONNECTED", "AGENT"),
-        *("CPU FREE/TOTAL", "MEMORY FREE/TOTAL", "RUNNING", "PENDING"),
+        *("CPU FREE/TOTAL", "MEMORY FREE/TOTAL", "RUNNING", "PENDING", "NOTE"),
     ]
     rows = [
         [
@@ -56,10 +57,18 @@ def print_instance_table(found: Sequence[Answer]) -> None:
             _free_of_total(instance, "MEMORY"),
             str(instance["runningTasksCount"]),
             str(instance["pendingTasksCount"]),
+            _note(instance),
         ]
         for instance in sorted(found, key=lambda instance: str(instance["containerInstanceArn"]))
     ]
     print_table(headings, rows)
+
+
+def _note(instance: Answer) -> str:
+    """Why it takes no tasks, or what ails it."""
+    details = instance.get("healthStatus", {}).get("details", ())
+    reasons = [detail["statusReason"] for detail in details if "statusReason" in detail]
+    return str(instance.get("statusReason") or " ".join(reasons) or "-")
 
 
 def _free_of_total(instance: Answer, name: str) -> str:

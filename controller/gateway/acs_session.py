@@ -12,7 +12,12 @@ import msgspec
 import structlog
 
 from agent.protocol import acs, envelope
-from agent.protocol.extensions import GoodbyeMessage, TaskInventoryMessage, TaskSecretsRequest
+from agent.protocol.extensions import (
+    GoodbyeMessage,
+    InstanceDiskMessage,
+    TaskInventoryMessage,
+    TaskSecretsRequest,
+)
 from controller.gateway.acs_writer import AcsParts, AcsWriter
 from controller.gateway.delivery import is_stop_decided
 from controller.gateway.fullsync import Reconciliation, RunningTask, believed_present
@@ -149,6 +154,8 @@ class AcsSession:
                 self._acknowledged(message_id)
             case TaskInventoryMessage():
                 await self._inventory(message)
+            case InstanceDiskMessage():
+                self._parts.contacts.disks(self._cluster, self._instance_id, message)
             case acs.IAMRoleCredentialsAckRequest():
                 self._writer.credentials.acknowledged(message)
             case TaskSecretsRequest():

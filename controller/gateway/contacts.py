@@ -8,6 +8,7 @@ import structlog
 from msgspec.structs import replace
 
 from agent.protocol.clock import Clock
+from agent.protocol.extensions import InstanceDiskMessage
 from controller.gateway.liveness import Contact, heartbeat_interval, is_connected, is_dead
 from controller.state.changes import Cause
 from controller.state.entities import ContainerInstance, InstanceConnection, instance_key
@@ -105,6 +106,10 @@ class Contacts:
         """What the agent says about its container runtime."""
         self._book(cluster, instance_id, runtime_status=status)
 
+    def disks(self, cluster: str, instance_id: str, message: InstanceDiskMessage) -> None:
+        """What the agent says about its disks."""
+        self._book(cluster, instance_id, disk_status=message.status, disk_reason=message.reason)
+
     def forget(self, cluster: str, instance_id: str) -> None:
         """Drop the contact with an instance that is no more."""
         key = instance_key(cluster, instance_id)
@@ -159,6 +164,9 @@ class Contacts:
             after = replace(after, changed_at=self._clock.now())
         if after.runtime_status != before.runtime_status:
             after = replace(after, runtime_changed_at=self._clock.now())
+        if after.disk_status != before.disk_status:
+            after = replace(after, disk_changed_at=self._clock.now())
+            log.info("instance_disks", instance=after.key, status=after.disk_status, reason=after.disk_reason)
         if after == booked:
             return
         caller = self._state.names.instance_id(cluster, instance_id)

@@ -38,10 +38,12 @@ def candidate_of(
 ) -> Candidate:
     """One container instance with what its tasks hold; `group_tasks` of them are of the placement's group."""
     usage = read.usage(instance.key)
+    connection = read.get(InstanceConnection, instance.key)
     return Candidate(
         instance=instance,
         usage=usage,
-        connected=is_ready(read, instance),
+        connected=_is_ready(connection),
+        full_disk=_full_disk(connection),
         group_tasks=group_tasks,
         total_tasks=usage.tasks,
         groups=_groups_on(read, instance) if with_groups else frozenset(),
@@ -50,8 +52,7 @@ def candidate_of(
 
 def is_ready(read: Reader, instance: ContainerInstance) -> bool:
     """Whether an instance's agent is connected and has told what it runs since it connected."""
-    connection = read.get(InstanceConnection, instance.key)
-    return connection is not None and connection.connected and connection.synchronised
+    return _is_ready(read.get(InstanceConnection, instance.key))
 
 
 def facts_of(read: Reader, instance: ContainerInstance) -> InstanceFacts:
@@ -77,3 +78,11 @@ def gpus_for(read: Reader, instance: ContainerInstance, demand: Demand) -> tuple
 
 def _groups_on(read: Reader, instance: ContainerInstance) -> frozenset[str]:
     return frozenset(task.group for task in read.select(TASKS_ON_INSTANCE, instance.key).values())
+
+
+def _is_ready(connection: InstanceConnection | None) -> bool:
+    return connection is not None and connection.connected and connection.synchronised
+
+
+def _full_disk(connection: InstanceConnection | None) -> str:
+    return connection.disk_reason if connection is not None and connection.disk_status == "FULL" else ""

@@ -14,6 +14,7 @@ NO_INSTANCES_OF_PROVIDER = "No Container Instances were found in your capacity p
 _CLOSEST_LACKS = {
     "RESOURCE:CPU": "has insufficient CPU units available.",
     "RESOURCE:MEMORY": "has insufficient memory available.",
+    "RESOURCE:DISK": "has a disk that is too full for further tasks.",
     "RESOURCE:PORTS": "is already using a port required by your task.",
     "RESOURCE:PORTS_UDP": "is already using a port required by your task.",
     "ATTRIBUTE": "is missing an attribute required by your task.",
@@ -43,9 +44,12 @@ class Explanation(msgspec.Struct, frozen=True):
 
     @property
     def room_would_help(self) -> bool:
-        """Whether the end of some task could make a place: not if what is missing is an agent or an
-        attribute."""
-        return any(reason.startswith("RESOURCE:") or reason in _ROOM_REASONS for reason, _ in self.counts)
+        """Whether the end of some task could make a place: not if what is missing is an agent, an
+        attribute or space on the disk."""
+        return any(
+            (reason.startswith("RESOURCE:") and reason != "RESOURCE:DISK") or reason in _ROOM_REASONS
+            for reason, _ in self.counts
+        )
 
 
 def explain(refusals: Sequence[Refusal]) -> Explanation:

@@ -23,6 +23,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     connected: bool
     """Whether its agent is connected and has told what it runs: a returning host takes nothing before
     that."""
+    full_disk: str = ""
+    """Its disk in words, when that is too full for further tasks."""
     group_tasks: int = 0
     """Tasks of the request's group on it whose desired status is RUNNING: ECS lets a stopping one make
     room."""
@@ -149,11 +151,13 @@ def _not_active(seat: Seat) -> tuple[str, str, float]:
     return status, f"is {status}", 1.0
 
 
-def _is_connected(seat: Seat) -> bool:
-    return seat.candidate.connected
+def _takes_tasks(seat: Seat) -> bool:
+    return seat.candidate.connected and not seat.candidate.full_disk
 
 
-def _not_connected(_seat: Seat) -> tuple[str, str, float]:
+def _takes_none(seat: Seat) -> tuple[str, str, float]:
+    if seat.candidate.connected:
+        return "RESOURCE:DISK", seat.candidate.full_disk, 1.0
     return "AGENT", "its agent is not connected, or has not told its tasks yet", 1.0
 
 
@@ -275,7 +279,7 @@ def _not_member(_seat: Seat) -> tuple[str, str, float]:
 
 FILTERS: tuple[Filter, ...] = (
     Filter(_is_active, _not_active),
-    Filter(_is_connected, _not_connected),
+    Filter(_takes_tasks, _takes_none),
     Filter(_has_attributes, _lacks_attributes, _asks_for_attributes),
     Filter(_has_cpu, _lacks_cpu),
     Filter(_has_memory, _lacks_memory),

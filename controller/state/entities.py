@@ -193,6 +193,12 @@ class InstanceConnection(Entity, frozen=True, kw_only=True):
     before it spoke."""
     runtime_changed_at: float = 0.0
     """When the agent first said so."""
+    disk_status: str = ""
+    """What our agent says about its disks: OK, WARNING, or FULL (it gets no tasks); empty at first."""
+    disk_reason: str = ""
+    """The fullest disk in words; empty while all is well."""
+    disk_changed_at: float = 0.0
+    """When the agent first said so."""
     changed_at: float
 
     @property

@@ -1,8 +1,8 @@
 """All tasks of a deployment run the same bits: tags are resolved once, by the first task that tells.
 
 ECS's rule (version consistency): later tasks of the deployment are sent the image with that digest. A new
-deployment resolves anew. Left as they are: containers whose `versionConsistency` is `disabled`, images that are
-named by a digest already, and images that came from no registry.
+deployment resolves anew. Left as they are: containers whose `versionConsistency` is `disabled`, images with a
+digest in their name, and images that came from no registry.
 """
 
 from __future__ import annotations

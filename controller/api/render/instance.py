@@ -45,6 +45,8 @@ def render_instance(instance: ContainerInstance, read: Reader, include: Collecti
             f"The instance's clock is {connection.clock_skew_s:+.0f} s off: "
             "the signatures of its agent are refused."
         )
+    elif connection is not None and connection.disk_status == "FULL":
+        document["statusReason"] = f"No tasks are placed here: {connection.disk_reason}."
     if "CONTAINER_INSTANCE_HEALTH" in include:
         document["healthStatus"] = _health(connection)
     return document
@@ -148,18 +150,25 @@ def _health(connection: InstanceConnection | None) -> Document:
             connection.changed_at,
         )
     ]
-    if connection.runtime_status:
-        known = connection.runtime_status in HEALTH_STATES
-        details.append(
-            _health_detail(
-                "CONTAINER_RUNTIME",
-                connection.runtime_status if known else "INSUFFICIENT_DATA",
-                "The container runtime does not answer." if connection.runtime_status == "IMPAIRED" else "",
-                connection.runtime_changed_at,
-            )
-        )
+    if connection.runtime_status or connection.disk_status:
+        details.append(_runtime_detail(connection))
     overall = min((detail["status"] for detail in details), key=HEALTH_STATES.index)
     return {"overallStatus": overall, "details": details}
+
+
+def _runtime_detail(connection: InstanceConnection) -> Document:
+    """The container runtime and the disks that it fills: ECS has no type of check for those."""
+    status, reasons = connection.runtime_status or "OK", []
+    if status not in HEALTH_STATES:
+        status = "INSUFFICIENT_DATA"
+    if status == "IMPAIRED":
+        reasons.append("The container runtime does not answer.")
+    if connection.disk_reason:
+        reasons.append(f"{connection.disk_reason[0].upper()}{connection.disk_reason[1:]}.")
+    if connection.disk_status == "FULL":
+        status = "IMPAIRED"
+    changed_at = max(connection.runtime_changed_at, connection.disk_changed_at)
+    return _health_detail("CONTAINER_RUNTIME", status, " ".join(reasons), changed_at)
 
 
 def _health_detail(type_: str, status: str, reason: str, changed_at: float) -> Document:

@@ -19,7 +19,7 @@ from agent.host.resources import total_resources
 from agent.identity import IdentityFile
 from agent.protocol import acs, tcs
 from agent.protocol.clock import SystemClock
-from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryMessage
+from agent.protocol.extensions import GoodbyeMessage, HelloMessage, InstanceDiskMessage, TaskInventoryMessage
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
 from agent.session.metrics import SessionMetrics
@@ -96,8 +96,9 @@ async def until(condition: Any) -> None:
 
 
 async def greeted(controller: FakeController, hello: HelloMessage = HELLO) -> Connection:
-    """The next ACS connection, past the inventory, and greeted."""
+    """The next ACS connection, past disks and inventory, and greeted."""
     connection = await controller.acs()
+    assert isinstance(await connection.next_acs(), InstanceDiskMessage)
     assert isinstance(await connection.next_acs(), TaskInventoryMessage)
     await connection.send(hello)
     return connection
@@ -121,6 +122,7 @@ async def test_the_agent_registers_connects_and_tells_its_tasks(
     engine = FakeEngine(known("t1"), known("t2", "STOPPED", "STOPPED", sent="RUNNING"))
     async with agent(controller.url, tmp_path, engine) as joined:
         connection = await controller.acs()
+        assert await connection.next_acs() == engine.disk
         inventory = await connection.next_acs()
         assert isinstance(inventory, TaskInventoryMessage)
         assert [entry.task_arn for entry in inventory.tasks] == ["t1", "t2"]
@@ -328,6 +330,7 @@ async def test_an_instance_that_was_deregistered_joins_as_a_new_one(
             else None
         )
         connection = await controller.acs()
+        assert isinstance(await connection.next_acs(), InstanceDiskMessage)
         inventory = await connection.next_acs()
         assert joined.arn != first
         assert joined.arn.startswith(ARN_PREFIX)
@@ -386,6 +389,19 @@ async def test_the_controller_may_be_away_while_things_happen(tmp_path: Path) ->
                 ("t1", "STOPPED")
             ]
             await greeted(controller)
+
+
+async def test_a_disk_that_fills_up_is_told_at_once_and_first_on_the_next_connection(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    engine = FakeEngine()
+    async with agent(controller.url, tmp_path, engine):
+        connection = await greeted(controller)
+        engine.disk = InstanceDiskMessage(status="FULL", reason="disk 91 % full on /data")
+        engine.disk_changed.set()
+        assert await connection.next_acs() == engine.disk
+        await connection.socket.close(code=1000)
+        assert await (await controller.acs()).next_acs() == engine.disk
 
 
 async def test_goodbye_is_the_last_word(controller: FakeController, tmp_path: Path) -> None:

@@ -160,6 +160,30 @@ async def test_an_instance_is_as_healthy_as_its_worst_part(
     assert (await health(api, connected=connected, runtime_status=runtime))["overallStatus"] == overall
 
 
+@pytest.mark.parametrize(
+    ("disk", "health_of_it", "said"),
+    [
+        ({"disk_status": "OK"}, "OK", None),
+        ({"disk_status": "WARNING", "disk_reason": "disk 78 % full on /data"}, "OK", None),
+        (
+            {"disk_status": "FULL", "disk_reason": "disk 91 % full on /data"},
+            "IMPAIRED",
+            "No tasks are placed here: disk 91 % full on /data.",
+        ),
+    ],
+)
+async def test_a_disk_that_fills_up_is_told_with_the_container_runtime(
+    api: Api, instance: ContainerInstance, disk: dict[str, Any], health_of_it: str, said: str | None
+) -> None:
+    status = await health(api, connected=True, runtime_status="OK", disk_changed_at=9.0, **disk)
+    detail = status["details"][1]
+    assert (detail["type"], detail["status"]) == ("CONTAINER_RUNTIME", health_of_it)
+    assert detail.get("statusReason", "") == disk.get("disk_reason", "").replace("disk", "Disk") + (
+        "." if "disk_reason" in disk else ""
+    )
+    assert (await describe(api, ID))["containerInstances"][0].get("statusReason") == said
+
+
 async def test_an_instance_shows_the_capacity_provider_that_its_attribute_names(
     api: Api, instance: ContainerInstance
 ) -> None:

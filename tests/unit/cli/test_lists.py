@@ -204,6 +204,13 @@ def test_instances_shows_what_is_free(stand_in: StandInController) -> None:
                 ],
                 "runningTasksCount": 2,
                 "pendingTasksCount": 1,
+                "healthStatus": {
+                    "overallStatus": "OK",
+                    "details": [
+                        {"type": "AGENT_CONNECTIVITY", "status": "OK"},
+                        {"type": "CONTAINER_RUNTIME", "status": "OK", "statusReason": "Disk 80 % full."},
+                    ],
+                },
             }
         ]
     }
@@ -211,6 +218,7 @@ def test_instances_shows_what_is_free(stand_in: StandInController) -> None:
     assert output.splitlines()[1].split() == [
         *("c" * 32, "ACTIVE", "no", "0.1.0"),
         *("1024/2048", "2000/4000", "2", "1"),
+        *("Disk", "80", "%", "full."),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from agent.protocol import acs
-from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryMessage
+from agent.protocol.extensions import GoodbyeMessage, HelloMessage, InstanceDiskMessage, TaskInventoryMessage
 from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
 from controller.gateway.acs_writer import MAX_ANSWERS, AcsParts, MessageNumbers
@@ -409,6 +409,23 @@ async def test_a_payload_that_was_never_acknowledged_is_sent_again(state: State,
     second.say(TaskInventoryMessage())
     await settle()
     assert second.task_ids() == [("01", "RUNNING")]
+
+
+async def test_word_of_a_full_disk_is_booked_until_it_has_room_again(state: State, connect: Connect) -> None:
+    agent = connect(extended=True)
+    agent.say(InstanceDiskMessage(status="FULL", reason="disk 91 % full on /data"))
+    agent.say(TaskInventoryMessage())
+    await settle()
+    assert connection(state).disk_status == "FULL"
+    assert connection(state).disk_reason == "disk 91 % full on /data"
+    since = connection(state).disk_changed_at
+    await asyncio.sleep(10)
+    agent.say(InstanceDiskMessage(status="FULL", reason="disk 92 % full on /data"))
+    await settle()
+    assert connection(state).disk_changed_at == since
+    agent.say(InstanceDiskMessage(status="OK"))
+    await settle()
+    assert (connection(state).disk_status, connection(state).disk_reason) == ("OK", "")
 
 
 async def test_unknown_tasks_are_quarantined_and_left_alone(state: State, connect: Connect) -> None:

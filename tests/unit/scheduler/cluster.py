@@ -50,6 +50,7 @@ def task(number: int = 1, *, on: str = "a", **members: object) -> Task:
 def candidate(name: str, *, tasks: Iterable[Task] = (), group_tasks: int = 0, **members: object) -> Candidate:
     """A candidate with some tasks on it."""
     connected = bool(members.pop("connected", True))
+    full_disk = str(members.pop("full_disk", ""))
     groups = members.pop("groups", frozenset())
     assert isinstance(groups, frozenset)
     tasks = tuple(tasks)
@@ -57,6 +58,7 @@ def candidate(name: str, *, tasks: Iterable[Task] = (), group_tasks: int = 0, **
         instance=instance(name, **members),
         usage=usage_of(tasks),
         connected=connected,
+        full_disk=full_disk,
         group_tasks=group_tasks,
         total_tasks=len(tasks) + group_tasks,
         groups=groups,

@@ -42,6 +42,7 @@ def _zone(name: str) -> dict[str, Any]:
     [
         ({"status": "DRAINING"}, {}, "DRAINING", "is DRAINING"),
         ({"connected": False}, {}, "AGENT", "its agent is not connected, or has not told its tasks yet"),
+        ({"full_disk": "disk 91 % full on /data"}, {}, "RESOURCE:DISK", "disk 91 % full on /data"),
         ({}, {"required_attributes": ("x", "y")}, "ATTRIBUTE", "lacks x, y"),
         (
             {"attributes": {"ecs.cpu-architecture": "arm64"}},
@@ -234,6 +235,10 @@ def test_a_failure_is_explained_in_the_words_of_ecs_and_by_numbers() -> None:
     assert explanation.room_would_help
 
 
+def test_the_end_of_tasks_is_not_counted_on_to_make_room_on_a_disk() -> None:
+    assert not explain(_place([candidate("a", full_disk="disk 91 % full")]).refusals).room_would_help
+
+
 @pytest.mark.parametrize(
     ("members", "demand", "words"),
     [
@@ -246,6 +251,7 @@ def test_a_failure_is_explained_in_the_words_of_ecs_and_by_numbers() -> None:
         ),
         ({}, {"required_attributes": ("x",)}, "is missing an attribute required by your task."),
         ({"connected": False}, {}, 'encountered error "AGENT".'),
+        ({"full_disk": "disk 91 % full"}, {}, "has a disk that is too full for further tasks."),
         ({}, {"gpus": 1}, 'encountered error "RESOURCE:GPU".'),
     ],
 )

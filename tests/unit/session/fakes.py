@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.engine.changes import KnownTask, RejectedTask, TaskChange
 from agent.protocol import acs, tcs
+from agent.protocol.extensions import InstanceDiskMessage
 
 CLUSTER_ARN = "arn:aws:ecs:us-east-1:000000000000:cluster/default"
 INSTANCE_ARN = "arn:aws:ecs:us-east-1:000000000000:container-instance/default/ab"
@@ -65,6 +66,8 @@ class FakeEngine:
         self.metrics: tuple[tcs.TaskMetric, ...] = ()
         self.health: tuple[tcs.TaskHealth, ...] = ()
         self.health_changed = asyncio.Event()
+        self.disk = InstanceDiskMessage(status="OK")
+        self.disk_changed = asyncio.Event()
         self.changes = FakeChanges()
         self.docker_version: str | None = "20.10.24"
 
@@ -94,6 +97,13 @@ class FakeEngine:
     async def wait_for_health_change(self) -> None:
         await self.health_changed.wait()
         self.health_changed.clear()
+
+    def disks(self) -> InstanceDiskMessage:
+        return self.disk
+
+    async def wait_for_disk_change(self) -> None:
+        await self.disk_changed.wait()
+        self.disk_changed.clear()
 
     def set_credentials(self, message: acs.IAMRoleCredentialsMessage) -> bool:
         self.credentials.append(message)
