@@ -22,6 +22,7 @@ from agent.endpoints.metadata import Surroundings
 from agent.endpoints.metrics import AgentCollector, metrics_app
 from agent.endpoints.rate_limit import limited_to
 from agent.endpoints.server import LocalServer
+from agent.endpoints.storage import storage_routes
 from agent.endpoints.tags import Tags
 from agent.endpoints.task_address import TaskAddress
 from agent.endpoints.task_protection import TaskProtection
@@ -192,6 +193,7 @@ def _local_servers(
         version=__version__,
         cluster=identity.current.cluster,
         container_instance=lambda: identity.current.container_instance_arn,
+        more=storage_routes(engine),
     )
     return {
         "introspection": LocalServer("introspection", config.introspection_address, introspection),

@@ -5,7 +5,7 @@ one member more than ECS's: ``WaitsFor``, the reason in words. ``/v1/resources``
 host has, who holds how much of it, and who waits for what, the next one first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from agent.endpoints.storage import Handler
 from agent.engine.book import TaskRecord
 from agent.engine.container_body import uses_host_network
 from agent.engine.definition import docker_document
@@ -40,9 +41,17 @@ class Tasks(Protocol):
 
 
 def introspection_app(
-    tasks: Tasks, *, version: str, cluster: str, container_instance: Callable[[], str | None]
+    tasks: Tasks,
+    *,
+    version: str,
+    cluster: str,
+    container_instance: Callable[[], str | None],
+    more: Mapping[str, Handler] | None = None,
 ) -> web.Application:
-    """The application; ``container_instance`` gives the ARN once the instance has registered."""
+    """The application; ``container_instance`` gives the ARN once the instance has registered, ``more`` are
+    handlers of further paths.
+    """
+    further = more or {}
 
     async def metadata(_: web.Request) -> web.Response:
         return _json(
@@ -66,13 +75,15 @@ def introspection_app(
         return web.Response(text=_LICENSE_FILE.read_text() if _LICENSE_FILE.exists() else _LICENSE_NAME)
 
     async def commands(_: web.Request) -> web.Response:
-        return _json({"AvailableCommands": list(COMMANDS)})
+        return _json({"AvailableCommands": [*COMMANDS, *further]})
 
     application = web.Application()
     application.router.add_get("/v1/metadata", metadata)
     application.router.add_get("/v1/tasks", list_tasks)
     application.router.add_get("/v1/resources", resources)
     application.router.add_get("/license", licence)
+    for path, handler in further.items():
+        application.router.add_get(path, handler)
     application.router.add_get("/{anything:.*}", commands)
     return application
 

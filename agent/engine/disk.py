@@ -99,6 +99,30 @@ def measure(paths: Iterable[Path]) -> tuple[Fill, ...]:
     return tuple(found.values())
 
 
+def log_sizes(root: Path, container_ids: Iterable[str]) -> dict[str, int | None]:
+    """The sizes of containers' log files below the engine's root, as the drivers that keep files there lay
+    them. Blocks. None for a container whose files must not be read.
+    """
+    return {id_: _log_size(root / "containers" / id_) for id_ in container_ids}
+
+
+def _log_size(folder: Path) -> int | None:
+    try:
+        files = [path for path in folder.iterdir() if "-json.log" in path.name]
+        local = folder / "local-logs"
+        files += list(local.iterdir()) if local.is_dir() else []
+    except OSError:
+        return None
+    return sum(_size(path) for path in files)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # rotated away in between
+
+
 class Disks:
     """Measures in a thread of its own: a file system that hangs holds up nothing else."""
 
@@ -108,6 +132,10 @@ class Disks:
     async def measure(self, paths: Sequence[Path]) -> tuple[Fill, ...]:
         """As the function ``measure``."""
         return await self._lane.call(lambda: measure(paths))
+
+    async def log_sizes(self, root: Path, container_ids: Sequence[str]) -> dict[str, int | None]:
+        """The sizes of containers' log files; see the function of that name."""
+        return await self._lane.call(lambda: log_sizes(root, container_ids))
 
     async def close(self) -> None:
         """End the thread."""

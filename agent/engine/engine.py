@@ -29,12 +29,13 @@ from agent.engine.container_body import OWNER_LABEL
 from agent.engine.creator import CreationSettings, Creator
 from agent.engine.details import ContainerDetails
 from agent.engine.disk import Disks
+from agent.engine.disk_usage import DiskUsage
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
 from agent.engine.errors import EngineError, EngineUnavailableError
 from agent.engine.events import EventStream
 from agent.engine.image_cleanup import ImageCleanup
-from agent.engine.image_ledger import ImageLedger
+from agent.engine.image_ledger import ImageLedger, PulledImage
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake, on_disk
@@ -45,6 +46,7 @@ from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
 from agent.engine.pause_image import PauseImage
 from agent.engine.presence import EnginePresence
+from agent.engine.pull_progress import PullProgress
 from agent.engine.registry_credentials import StaticCredentials
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.runner import Runner
@@ -170,7 +172,9 @@ class TaskEngine:
             self._contents.tombstones,
         )
         cleanup = ImageCleanup(self._docker, self._images, self._image_ledger, self._book, config.images_kept)
-        self._storage = Storage(Disks(), self._docker, self._janitor, cleanup, config, clock)
+        self._storage = Storage(
+            Disks(), self._docker, self._janitor, cleanup, self._image_ledger, config, clock
+        )
         self._credentials = RoleCredentials()
         self._others = HostWatch(
             self._docker,
@@ -293,6 +297,18 @@ class TaskEngine:
     def disks(self) -> InstanceDiskMessage:
         """Whether the disks that tasks fill have room."""
         return views.disks(self._storage.condition)
+
+    async def disk_usage(self) -> DiskUsage:
+        """Who holds what of the disks. Raises ``EngineError``."""
+        return await self._storage.usage()
+
+    def pulls(self) -> tuple[PullProgress, ...]:
+        """Every pull of an image that is under way or waits for its turn."""
+        return self._images.progress()
+
+    def pulled_images(self) -> tuple[PulledImage, ...]:
+        """Every image that this agent has pulled."""
+        return self._image_ledger.all()
 
     async def wait_for_disk_change(self) -> None:
         """Return when something about the disks has changed since the last return."""

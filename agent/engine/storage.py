@@ -7,9 +7,11 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.engine.disk import UNKNOWN, DiskCondition, Disks, judge
+from agent.engine.disk_usage import DiskUsage, disk_usage
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError
 from agent.engine.image_cleanup import ImageCleanup
+from agent.engine.image_ledger import ImageLedger
 from agent.engine.janitor import Janitor
 from agent.protocol.clock import Clock
 
@@ -30,6 +32,7 @@ class Storage:
         docker: Docker,
         janitor: Janitor,
         cleanup: ImageCleanup,
+        ledger: ImageLedger,
         config: AgentConfig,
         clock: Clock,
     ) -> None:
@@ -37,6 +40,7 @@ class Storage:
         self._docker = docker
         self._janitor = janitor
         self._cleanup = cleanup
+        self._ledger = ledger
         self._config = config
         self._clock = clock
         self._engine_root: Path | None = None
@@ -94,6 +98,15 @@ class Storage:
         tell = log.info if self._condition.status == "OK" else log.warning
         disks = {fill.path: f"{fill.percent} %" for fill in self._condition.fills}
         tell("disk_condition", status=self._condition.status, disks=disks)
+
+    async def usage(self) -> DiskUsage:
+        """Who holds what. Raises ``EngineError``. The engine adds up files for it, which may take long."""
+        body = await self._docker.disk_usage()
+        ids = [entry["Id"] for entry in body.get("Containers") or ()]
+        root = await self._root_of_the_engine()
+        logs = {} if root is None else await self._disks.log_sizes(root, ids)
+        pulled = {age.image.image_id for age in self._ledger.ages()}
+        return disk_usage(body, await self.look(), pulled, logs)
 
     async def _root_of_the_engine(self) -> Path | None:
         """Where the engine keeps images and containers; None if it has not said so yet, or is elsewhere."""

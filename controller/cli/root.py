@@ -15,6 +15,7 @@ _COMMANDS = {
     "ps": "controller.cli.ps:ps",
     "services": "controller.cli.services:services",
     "instances": "controller.cli.instances:instances",
+    "disk": "controller.cli.disk:disk",
     "role": "controller.cli.roles:role",
     "secret": "controller.cli.secrets:secret",
     "completion": "controller.cli.completion:completion",

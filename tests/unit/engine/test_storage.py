@@ -12,6 +12,7 @@ from agent.engine.disk import Disks, Fill
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineUnavailableError
 from agent.engine.image_cleanup import ImageCleanup
+from agent.engine.image_ledger import ImageLedger
 from agent.engine.janitor import Janitor
 from agent.engine.storage import LOOK_S, RELIEF_S, Storage
 from agent.protocol.signing import Credentials
@@ -40,6 +41,7 @@ class Machine:
             cast("Docker", self),
             cast("Janitor", self),
             cast("ImageCleanup", self),
+            ImageLedger((), clock, lambda _: None, lambda _: None),
             config,
             clock,
         )
