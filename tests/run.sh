@@ -36,7 +36,7 @@ prepare() {
     ensure_environment "$ENVIRONMENT" development -c deploy/constraints.txt -e '.[dev]'
     # awscli pins a botocore of its own.
     ensure_environment "$AWS_ENVIRONMENT" awscli -c deploy/constraints-aws.txt awscli
-    apt_install busybox-static iptables docker-registry
+    apt_install busybox-static iptables docker-registry shellcheck systemd
     # The tests run registries of their own; the one that the package starts under systemd is not wanted.
     [ ! -d /run/systemd/system ] || systemctl --quiet disable --now docker-registry
     ensure_engine "$ENVIRONMENT" "$SCRATCH/dockerd.log"
@@ -95,9 +95,7 @@ check "Lint" "$ENVIRONMENT/bin/ruff" check .
 check "Format" "$ENVIRONMENT/bin/ruff" format --check .
 check "Types" "$ENVIRONMENT/bin/mypy" --strict
 check "House rules" "$ENVIRONMENT/bin/lint-imports"
-if command -v shellcheck >/dev/null; then
-    check "Shell scripts" shellcheck -x deploy/quickstart.sh deploy/lib/*.sh tests/run.sh .ci/run
-fi
+check "Shell scripts" shellcheck -x deploy/*.sh deploy/lib/*.sh tests/run.sh tests/installer/*.sh .ci/run
 for kind in unit integration conformance chaos console benchmarks; do
     suite "$kind"
 done
