@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec.structs import replace
 
-from agent.engine.namespaces import PAUSE_NAME, has_own_network, shared_namespaces
+from agent.engine.namespaces import PAUSE_NAME, has_own_network, shared_namespaces, uses_host_network
 from agent.engine.ordering import find_cycle
 from agent.engine.payload_documents import InvalidTaskError as InvalidTaskError
 from agent.engine.payload_documents import command_of
@@ -113,6 +113,10 @@ def _container_demand(task: acs.Task, container: acs.Container) -> ContainerDema
     reservation = docker_document(container, "host_config").get("MemoryReservation") or 0
     mappings = () if has_own_network(task) else container.port_mappings
     ports = tuple((mapping.host_port or 0, mapping.protocol or "tcp") for mapping in mappings)
+    if uses_host_network(task, container):
+        ports += tuple(
+            (port, r.protocol) for r in ranges_of(container) for port in range(r.first, r.last + 1)
+        )
     gpus = sum(1 for a in task.associations if a.type == "gpu" and container.name in a.containers)
     return ContainerDemand(
         cpu=container.cpu or 0,

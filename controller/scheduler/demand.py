@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -93,11 +93,18 @@ def _host_ports(container: Mapping[str, Any], network_mode: str) -> tuple[tuple[
     """Fixed host ports: on the host's network every container port, on a network of its own none."""
     if network_mode not in ("bridge", "host"):
         return ()
-    member = "containerPort" if network_mode == "host" else "hostPort"
     return tuple(
-        (mapping.get(member) or 0, "udp" if mapping.get("protocol") == "udp" else "tcp")
+        (port, "udp" if mapping.get("protocol") == "udp" else "tcp")
         for mapping in container.get("portMappings") or ()
+        for port in (_container_ports(mapping) if network_mode == "host" else (mapping.get("hostPort") or 0,))
     )
+
+
+def _container_ports(mapping: Mapping[str, Any]) -> Sequence[int]:
+    if "containerPortRange" in mapping:
+        first, last = mapping["containerPortRange"].split("-")
+        return range(int(first), int(last) + 1)
+    return (mapping.get("containerPort") or 0,)
 
 
 def _gpu_values(container: Mapping[str, Any]) -> list[str]:

@@ -152,6 +152,16 @@ def test_resources_follow_the_task_else_the_containers() -> None:
     assert (set_by_task.cpu, set_by_task.memory) == (512, 256)
 
 
+@pytest.mark.parametrize(
+    ("mode", "held"), [("host", {7000, 7001, 7002}), ("bridge", set()), ("awsvpc", set())]
+)
+def test_a_range_of_ports_is_held_where_the_container_has_the_hosts_own_network(
+    mode: str, held: set[int]
+) -> None:
+    ports = acs.PortMapping(container_port_range="7000-7002", protocol="udp")
+    assert demand(acs_task(acs_container(port_mappings=(ports,)), network_mode=mode)).ports_udp == held
+
+
 def test_secrets_of_credentials_are_taken_out_of_what_is_kept_but_their_ids_stay() -> None:
     secret = acs.IAMRoleCredentials(
         credentials_id="id",

@@ -64,6 +64,17 @@ def test_fixed_host_ports_depend_on_the_network_mode(mode: str | None, tcp: obje
     assert (demand.ports_tcp, demand.ports_udp) == (tcp, udp)
 
 
+def test_a_range_is_fixed_on_the_hosts_network_alone() -> None:
+    mappings = [{"containerPortRange": "7000-7002", "protocol": "udp"}]
+    ports = {
+        mode: demand_of(
+            _definition({"memory": 10, "portMappings": mappings}, networkMode=mode), None
+        ).ports_udp
+        for mode in ("host", "bridge")
+    }
+    assert ports == {"host": (7000, 7001, 7002), "bridge": ()}
+
+
 def test_gpus_are_counted_and_all_means_every_one() -> None:
     two = {"memory": 10, "resourceRequirements": [{"type": "GPU", "value": "2"}]}
     every = {"memory": 10, "resourceRequirements": [{"type": "GPU", "value": "ALL"}]}
