@@ -64,6 +64,7 @@ def settle(options: argparse.Namespace, environment: Mapping[str, str]) -> Contr
         listen_host=host,
         listen_port=port,
         public_url=options.public_url,
+        aws_profile=options.aws_profile or environment.get("HOMEPORT_AWS_PROFILE") or None,
         database_url=options.database_url or environment.get("HOMEPORT_DATABASE_URL") or None,
         account=account,
         region=environment.get("HOMEPORT_REGION") or defaults.region,
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database-url", metavar="URL", help="the store, where not in the data directory")
     parser.add_argument("--cluster", metavar="NAME", help="a cluster to make at the first start")
     parser.add_argument("--public-url", metavar="URL", help="the URL that agents and clients use")
+    parser.add_argument("--aws-profile", metavar="NAME", help="the profile to ask the real AWS with")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument("--log-level", choices=tuple(LEVELS), default="info")
     parser.add_argument("--version", action="version", version=__version__)

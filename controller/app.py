@@ -8,8 +8,8 @@ import os
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from aiohttp import web
@@ -30,6 +30,9 @@ from controller.api.operations.secrets import SecretOperations
 from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.service_model import load_service_model
+from controller.aws.calls import Aws
+from controller.aws.roles import AwsRoles
+from controller.aws.values import AwsValues
 from controller.bootstrap import listen, open_keyring, open_store, prepare_data_dir, seed
 from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
@@ -80,7 +83,8 @@ async def _serve(
         with listen(config) as listening:
             state = await open_state(open_store(config, clock.now()), clock)
             try:
-                await _serve_state(state, config, clock, chosen_key, listening, stop)
+                with _aws(config) as aws:
+                    await _serve_state(state, config, clock, chosen_key, listening, aws, stop)
             finally:
                 await state.close()
     finally:
@@ -93,6 +97,7 @@ async def _serve_state(
     clock: Clock,
     chosen_key: KeyPair | None,
     listening: socket.socket,
+    aws: Aws | None,
     stop: asyncio.Event,
 ) -> None:
     system_random = random.SystemRandom()
@@ -105,18 +110,18 @@ async def _serve_state(
 
     metrics = ControllerMetrics(state)
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
-    issuer = RoleCredentialsIssuer(
-        state, keyring, clock, system_random, config.role_credentials_lifetime_s, aws=None
-    )
     secrets = LocalSecrets(keyring)
-    resolver = SecretsResolver(state, secrets, aws=None)
     gateway = Gateway(
-        state, config, clock, authenticator.authenticate, issuer, resolver, metrics.agent_sessions
+        state,
+        config,
+        clock,
+        authenticator.authenticate,
+        _role_credentials(state, config, clock, keyring, system_random, aws),
+        SecretsResolver(state, secrets, AwsValues(aws, clock) if aws else None),
+        metrics.agent_sessions,
     )
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
-    retirement = Retirement(state, clock)
-    protection = ProtectionEnd(state, clock)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
@@ -138,8 +143,8 @@ async def _serve_state(
     supervisor = Supervisor(_note_failure)
     supervisor.spawn("flush", state.run())
     supervisor.spawn("history", state.history.run())
-    supervisor.spawn("retirement", retirement.run())
-    supervisor.spawn("protection", protection.run())
+    supervisor.spawn("retirement", Retirement(state, clock).run())
+    supervisor.spawn("protection", ProtectionEnd(state, clock).run())
     supervisor.spawn("services", services.run())
     await server.start()
     supervisor.spawn("http", server.run())
@@ -150,6 +155,31 @@ async def _serve_state(
     async with _exit_timer(stop, config.shutdown_timeout_s):
         await supervisor.run_until(stop)
     log.info("controller_stopped")
+
+
+def _role_credentials(
+    state: State,
+    config: ControllerConfig,
+    clock: Clock,
+    keyring: Keyring,
+    source: random.Random,
+    aws: Aws | None,
+) -> RoleCredentialsIssuer:
+    roles = AwsRoles(aws, state.meta.region) if aws else None
+    return RoleCredentialsIssuer(state, keyring, clock, source, config.role_credentials_lifetime_s, roles)
+
+
+@contextmanager
+def _aws(config: ControllerConfig) -> Iterator[Aws | None]:
+    """The real AWS, where the operator has named a profile to ask it with."""
+    if config.aws_profile is None:
+        yield None
+        return
+    aws = Aws(config.aws_profile)
+    try:
+        yield aws
+    finally:
+        aws.close()
 
 
 def _api_services(keyring: Keyring, secrets: LocalSecrets, source: random.Random) -> dict[str, Service]:

@@ -57,6 +57,10 @@ class ControllerConfig:
     signature_tolerance_s: float = 300.0
     """Seconds that a signer's clock may be off, as AWS allows."""
 
+    aws_profile: str | None = None
+    """Profile with which the controller reads parameters, secrets, objects and registry logins of the real
+    AWS and assumes its roles; `default` is whatever the SDK finds by itself. None: AWS is never asked."""
+
     role_credentials_lifetime_s: float = 6 * 3600.0
     """Seconds that credentials of a task's role hold; at half of them the agent gets new ones."""
 

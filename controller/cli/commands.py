@@ -18,6 +18,7 @@ def controller_command(settings: Settings) -> list[str]:
         command.append("--allow-plain-http")
     for flag, value in {
         "--public-url": settings.public_url,
+        "--aws-profile": settings.aws_profile,
         "--cluster": settings.cluster,
         "--log-format": settings.log_format,
         "--log-level": settings.log_level,

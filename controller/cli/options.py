@@ -42,6 +42,12 @@ database_url_option = click.option(
     metavar="URL",
     help="SQLAlchemy URL of the store [HOMEPORT_DATABASE_URL; SQLite in the data directory].",
 )
+aws_profile_option = click.option(
+    "--aws-profile",
+    metavar="NAME",
+    help="The AWS profile with which secrets are read and roles assumed; default is whatever the SDK finds "
+    "[HOMEPORT_AWS_PROFILE; AWS is never asked].",
+)
 log_format_option = click.option(
     "--log-format", type=click.Choice(["text", "json"]), help="How log lines look."
 )

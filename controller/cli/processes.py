@@ -17,6 +17,7 @@ from controller.cli.settings import load_settings
 @options.allow_plain_http_option
 @options.public_url_option
 @options.database_url_option
+@options.aws_profile_option
 @click.option("--cluster", metavar="NAME", help="A cluster to create at the first start beside `default`.")
 @options.log_format_option
 @options.log_level_option
@@ -24,7 +25,7 @@ def controller(**flags: Any) -> None:
     """Run the controller alone, in the foreground.
 
     Flags beat the environment, which beats DIR/homeport.toml (keys: listen, allow_plain_http, public_url,
-    database_url, account_id, region, cluster, log_format, log_level).
+    database_url, aws_profile, account_id, region, cluster, log_format, log_level).
 
     \b
     Examples:

@@ -53,6 +53,9 @@ class Settings:
     public_url: str | None = None
     """The URL that agents and clients use, if not the one they called (`--public-url`, `public_url`)."""
 
+    aws_profile: str | None = None
+    """The profile to ask the real AWS with (`--aws-profile`, `HOMEPORT_AWS_PROFILE`, `aws_profile`)."""
+
     database_url: str | None = None
     """The store's SQLAlchemy URL (`--database-url`, `HOMEPORT_DATABASE_URL`, `database_url`)."""
 
@@ -175,6 +178,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "listen": _address,
     "allow_plain_http": _boolean,
     "public_url": _text,
+    "aws_profile": _text,
     "database_url": _text,
     "account_id": _account,
     "region": _text,
@@ -184,6 +188,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 }
 _VARIABLES = {
     "listen": "HOMEPORT_LISTEN",
+    "aws_profile": "HOMEPORT_AWS_PROFILE",
     "database_url": "HOMEPORT_DATABASE_URL",
     "account_id": "HOMEPORT_ACCOUNT_ID",
     "region": "HOMEPORT_REGION",

@@ -34,6 +34,7 @@ _AGENT_LOG_LEVELS = {"warning": "warn"}
 @options.allow_plain_http_option
 @options.public_url_option
 @options.database_url_option
+@options.aws_profile_option
 @options.log_format_option
 @options.log_level_option
 def up(no_agent: bool, **flags: Any) -> None:
