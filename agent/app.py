@@ -249,7 +249,13 @@ async def _start_engine(engine: TaskEngine, address: TaskAddress) -> EngineFacts
     while True:
         try:
             info, version = await engine.docker_facts()
-            return engine_facts(info, version, task_limits=engine.limits_tasks, task_roles=address.reachable)
+            return engine_facts(
+                info,
+                version,
+                task_limits=engine.limits_tasks,
+                task_roles=address.reachable,
+                shared_namespaces=engine.shares_namespaces,
+            )
         except EngineError as error:
             log.warning("docker_not_reachable", reason=error.reason, retry_in_s=_FACTS_RETRY_S)
             await asyncio.sleep(_FACTS_RETRY_S)

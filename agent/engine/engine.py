@@ -294,6 +294,11 @@ class TaskEngine:
         """Whether CPU and memory of tasks as a whole are limited here."""
         return self._cgroups.enforced
 
+    @property
+    def shares_namespaces(self) -> bool:
+        """Whether containers of a task can share namespaces of their own here."""
+        return self._pause.reference is not None
+
     def disks(self) -> InstanceDiskMessage:
         """Whether the disks that tasks fill have room."""
         return views.disks(self._storage.condition)

@@ -24,9 +24,11 @@ TASK_ROLES = ("task-iam-role", "task-iam-role-network-host")
 ENGINE_CAPABILITIES = (
     "full-sync",
     "container-ordering",
+    "container-restart-policy",
     "docker-plugin.local",
     "env-files.s3",
     "execution-role-ecr-pull",
+    "network.container-port-range",
     "private-registry-authentication.secretsmanager",
     "secrets.asm.bootstrap.log-driver",
     "secrets.asm.environment-variables",
@@ -34,6 +36,7 @@ ENGINE_CAPABILITIES = (
     "secrets.ssm.environment-variables",
 )
 """What every version of our engine does, whatever the container engine below it."""
+SHARED_NAMESPACES = ("pid-ipc-namespace-sharing", "task-eni")
 # The Engine API's own driver for no logs at all, which it does not list.
 _NO_LOGS = "none"
 
@@ -58,6 +61,8 @@ class EngineFacts(msgspec.Struct, frozen=True, gc=False):
     """Our engine bounds CPU and memory of whole tasks on this host."""
     task_roles: bool = False
     """Containers reach the agent, which gives them the credentials of their task's role."""
+    shared_namespaces: bool = False
+    """Containers of a task can share namespaces of their own: its network (awsvpc), processes, IPC."""
 
 
 def engine_facts(
@@ -66,6 +71,7 @@ def engine_facts(
     *,
     task_limits: bool = False,
     task_roles: bool = False,
+    shared_namespaces: bool = False,
 ) -> EngineFacts:
     """Read the answers of the Engine API's ``/info`` and ``/version``; what is missing in them counts as
     nothing.
@@ -79,6 +85,7 @@ def engine_facts(
         security_options=tuple(info.get("SecurityOptions") or ()),
         task_limits=task_limits,
         task_roles=task_roles,
+        shared_namespaces=shared_namespaces,
     )
 
 
@@ -103,6 +110,8 @@ def built_in_attributes(
     names.append(f"{LEGACY}ecr-auth")
     if engine.task_limits and engine.api_version >= TASK_LIMITS_API:
         names += [f"{CAPABILITY}{name}" for name in TASK_LIMITS]
+    if engine.shared_namespaces:
+        names += [f"{CAPABILITY}{name}" for name in SHARED_NAMESPACES]
     if engine.task_roles:
         names += [f"{LEGACY}{name}" for name in TASK_ROLES]
     names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]

@@ -217,6 +217,13 @@ class NetworkBinding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     host_port_range: str = ""
 
 
+class NetworkInterface(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The network interface of an awsvpc task, as its agent made it."""
+
+    private_ipv4: str = ""
+    mac_address: str = ""
+
+
 class ManagedAgent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """An agent of ECS's own inside of a container."""
 
@@ -296,6 +303,8 @@ class Task(Entity, frozen=True, kw_only=True):
     """When the task's scale-in protection ends, by wall time; None when it has none or it has ended."""
     pending_reason: str = ""
     """Why a task that has not started yet waits, in the agent's or the scheduler's words."""
+    network_interface: NetworkInterface | None = None
+    """Of a task with a network of its own, once its agent has made it."""
     log_mode: str = ""
     """Mode of the containers' log drivers where the definition names none; empty for Docker's own."""
     options: Document = {}

@@ -16,6 +16,7 @@ from controller.state.entities import (
     Disposition,
     HealthStatus,
     NetworkBinding,
+    NetworkInterface,
     ReportedStatus,
     StopCode,
     Task,
@@ -75,6 +76,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None
+    network_interface: NetworkInterface | None = None
 
 
 def is_ended(task: Task) -> bool:
@@ -183,6 +185,7 @@ def apply_report(task: Task, report: TaskReport, now: float) -> Task:
         reported_status=status,
         pull_started_at=task.pull_started_at or report.pull_started_at,
         pull_stopped_at=task.pull_stopped_at or report.pull_stopped_at,
+        network_interface=task.network_interface or report.network_interface,
         pending_reason=report.reason if status in ("NONE", "PENDING") else "",
     )
     if status == "RUNNING" and task.reported_status != "RUNNING":

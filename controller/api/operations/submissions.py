@@ -20,6 +20,7 @@ from controller.state.entities import (
     Deployment,
     Document,
     NetworkBinding,
+    NetworkInterface,
     QuarantinedTask,
     ReportedStatus,
     Task,
@@ -65,6 +66,13 @@ class BindingReport(msgspec.Struct, frozen=True, rename="camel"):
     host_port_range: str | None = None
 
 
+class InterfaceReport(msgspec.Struct, frozen=True, rename="camel"):
+    """The network interface that an agent of ours has made for an awsvpc task. Not a member of ECS's."""
+
+    private_ipv4_address: str | None = None
+    mac_address: str | None = None
+
+
 class ContainerStateChange(msgspec.Struct, frozen=True, rename="camel"):
     """One container in a task's report."""
 
@@ -97,6 +105,7 @@ class TaskStateChange(msgspec.Struct, frozen=True, rename="camel"):
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None
+    network_interfaces: tuple[InterfaceReport, ...] | None = None
     managed_agents: tuple[ManagedAgentStateChange, ...] | None = None
 
 
@@ -138,6 +147,7 @@ def submit_task_state_change(context: RequestContext, change: TaskStateChange) -
         pull_started_at=change.pull_started_at,
         pull_stopped_at=change.pull_stopped_at,
         execution_stopped_at=change.execution_stopped_at,
+        network_interface=_interface(change.network_interfaces),
         managed_agents=[
             _managed_agent(agent)
             for agent in change.managed_agents or ()
@@ -247,6 +257,15 @@ def _container(change: ContainerStateChange) -> ContainerReport:
         exit_code=change.exit_code,
         reason=change.reason,
         network_bindings=None if bindings is None else tuple(_binding(binding) for binding in bindings),
+    )
+
+
+def _interface(reports: tuple[InterfaceReport, ...] | None) -> NetworkInterface | None:
+    if not reports:
+        return None
+    first = reports[0]
+    return NetworkInterface(
+        private_ipv4=first.private_ipv4_address or "", mac_address=first.mac_address or ""
     )
 
 

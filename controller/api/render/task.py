@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.api.render.network import attachments, network_interfaces
 from controller.api.tags import render_tags
 from controller.scheduler.demand import demand_of
 from controller.services.view import checked_containers
@@ -52,7 +53,7 @@ def render_task(task: Task, read: Reader, *, with_tags: bool = False) -> Documen
         "version": task.version,
         "createdAt": task.created_at,
         "enableExecuteCommand": task.options.get("enableExecuteCommand", False),
-        "attachments": [],
+        "attachments": attachments(task),
         "inferenceAccelerators": definition.document.get("inferenceAccelerators", []) if definition else [],
         "overrides": _overrides(task),
         "containers": _containers(task, definition, read),
@@ -159,7 +160,7 @@ def _container(
         "lastStatus": "STOPPED" if is_ended(task) else container.last_status,
         "healthStatus": container.health_status,
         "networkBindings": [_network_binding(binding) for binding in container.network_bindings],
-        "networkInterfaces": [],
+        "networkInterfaces": network_interfaces(task),
         "cpu": str(asked.get("cpu", 0)),
     }
     for member in ("memory", "memoryReservation"):

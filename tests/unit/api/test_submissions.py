@@ -8,7 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from controller.api.errors import InvalidParameterException, SerializationException
-from controller.state.entities import Deployment, QuarantinedTask, Task, TaskContainer, TaskDefinition
+from controller.state.entities import (
+    Deployment,
+    NetworkInterface,
+    QuarantinedTask,
+    Task,
+    TaskContainer,
+    TaskDefinition,
+)
 from tests.unit.api.conftest import Api, agent_of
 
 ID = "a" * 32
@@ -196,3 +203,13 @@ async def test_the_first_digest_of_a_deployments_image_is_kept(api: Api, task: T
     kept = api.state.read().get(Deployment, deployment.key)
     assert kept is not None
     assert kept.image_digests == (("web", digest),)
+
+
+async def test_the_address_of_an_awsvpc_task_is_kept_as_first_reported(api: Api, task: Task) -> None:
+    interface = {"privateIpv4Address": "172.17.0.5", "macAddress": "02:42:ac:11:00:05"}
+    await submit(api, status="RUNNING", reason="", networkInterfaces=[interface])
+    await submit(api, status="RUNNING", reason="", networkInterfaces=[])
+
+    assert now_known(api).network_interface == NetworkInterface(
+        private_ipv4="172.17.0.5", mac_address="02:42:ac:11:00:05"
+    )

@@ -67,6 +67,8 @@ def test_capabilities_have_a_name_and_no_value() -> None:
         "com.amazonaws.ecs.capability.docker-remote-api.1.32",
         "ecs.capability.container-health-check",
         "ecs.capability.container-ordering",
+        "ecs.capability.container-restart-policy",
+        "ecs.capability.network.container-port-range",
         "ecs.capability.full-sync",
         "ecs.capability.docker-plugin.local",
         "ecs.capability.docker-plugin.x.latest",
@@ -92,6 +94,13 @@ def test_an_engine_advertises_no_newer_api_than_it_has() -> None:
     assert "com.amazonaws.ecs.capability.docker-remote-api.1.23" in found
     assert "com.amazonaws.ecs.capability.docker-remote-api.1.24" not in found
     assert "ecs.capability.container-health-check" not in found
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_namespaces_that_containers_share_are_advertised_where_they_can_be_made(possible: bool) -> None:
+    found = attributes(EngineFacts("1", (1, 41), shared_namespaces=possible))
+    wanted = {"ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"}
+    assert wanted & set(found) == (wanted if possible else set())
 
 
 TASK_LIMITS = {"ecs.capability.task-cpu-mem-limit", "ecs.capability.increased-task-cpu-limit"}
