@@ -15,7 +15,7 @@ from agent.config import ConfigError, load, variables  # noqa: E402
 from agent.config_without_effect import notices  # noqa: E402
 from agent.engine.task_cgroups import TaskLimitsRequiredError  # noqa: E402
 from agent.host.resources import ReservedTooMuch  # noqa: E402
-from agent.identity import IdentityError  # noqa: E402
+from agent.identity import IdentityError, IdentityNotSavedError, IdentityTakenError  # noqa: E402
 from agent.protocol.supervision import RootTaskFailed  # noqa: E402
 
 log = structlog.get_logger("agent")
@@ -44,7 +44,7 @@ def main() -> int:
     ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE
-    except (CheckpointError, RootTaskFailed) as error:
+    except (CheckpointError, IdentityTakenError, IdentityNotSavedError, RootTaskFailed) as error:
         sys.stderr.write(f"agent: {error}\n")
         return FAILED
     return 0

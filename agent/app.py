@@ -114,6 +114,7 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     secrets = SecretsExchange(random)
     engine = TaskEngine(
         config,
+        identity.current.owner,
         capacity(resources, machine.gpu_ids),
         clock,
         registry,

@@ -67,6 +67,9 @@ CREATE TABLE IF NOT EXISTS image (
     id TEXT PRIMARY KEY,
     body BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owner (
+    mark TEXT PRIMARY KEY
+) WITHOUT ROWID;
 """
 """What came later and older agents pass over; files from before get it when they are opened."""
 
@@ -94,6 +97,12 @@ class CheckpointDamagedError(CheckpointUnusableError):
     """The file is not a database, or what it holds makes no sense."""
 
     what = "damaged"
+
+
+class CheckpointForeignError(CheckpointUnusableError):
+    """The file is that of another identity: the disk, or the directory, is a copy."""
+
+    what = "foreign"
 
 
 class CheckpointNewerError(CheckpointUnusableError):
@@ -154,6 +163,20 @@ class Checkpoint:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._connection = _open(path)
+
+    def claim(self, owner: str) -> None:
+        """Make this the checkpoint of the identity that ``owner`` marks; the first claim stands.
+
+        Raises ``CheckpointForeignError`` if it is another's, ``CheckpointError`` if it cannot be claimed now.
+        """
+        try:
+            rows = self._connection.execute("SELECT mark FROM owner").fetchall()
+            if not rows:
+                self._connection.execute("INSERT INTO owner VALUES (?)", (owner,))
+        except sqlite3.Error as error:
+            raise _trouble(self._path, error) from error
+        if rows and rows[0][0] != owner:
+            raise CheckpointForeignError(f"{self._path} is the checkpoint of another identity, {rows[0][0]}")
 
     def to_be_rebuilt(self) -> bool:
         """Whether this file took the place of a damaged one and the tasks are still to be found again."""

@@ -9,20 +9,23 @@ from pathlib import Path
 
 import structlog
 
-from agent.checkpoint import FILE_NAME, Checkpoint, CheckpointUnusableError, Contents
+from agent.checkpoint import FILE_NAME, Checkpoint, CheckpointError, CheckpointUnusableError, Contents
 
 log = structlog.get_logger(__name__)
 
 
-def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[Checkpoint, Contents]:
+def open_checkpoint(
+    data_dir: Path, owner: str, now: float, forget_before: float
+) -> tuple[Checkpoint, Contents]:
     """Open the checkpoint in ``data_dir`` and read it, without the ARNs that ended before ``forget_before``.
 
-    Times are epoch seconds. A file that is damaged, or that a newer agent wrote, is renamed to
-    ``agent.db.<damaged|newer>-<now>``. Raises ``CheckpointError`` if the file cannot be opened at present.
+    Times are epoch seconds. ``owner`` is the mark of this agent's identity. A file that is damaged, that a
+    newer agent wrote, or that is another identity's, becomes ``agent.db.<damaged|newer|foreign>-<now>``.
+    Raises ``CheckpointError`` if the file cannot be opened at present.
     """
     path = data_dir / FILE_NAME
     try:
-        return _open_and_load(path, forget_before)
+        return _open_and_load(path, owner, forget_before)
     except CheckpointUnusableError as error:
         aside = path.with_name(f"{FILE_NAME}.{error.what}-{int(now)}")
         log.error(  # noqa: TRY400
@@ -32,7 +35,7 @@ def open_checkpoint(data_dir: Path, now: float, forget_before: float) -> tuple[C
             next="tasks are rebuilt from the labels of their containers; the file is kept to be looked at",
         )
         put_aside(path, aside)
-        return _open_and_load(path, forget_before)
+        return _open_and_load(path, owner, forget_before)
 
 
 def put_aside(path: Path, aside: Path) -> None:
@@ -53,10 +56,11 @@ def put_aside(path: Path, aside: Path) -> None:
     fresh.replace(path)
 
 
-def _open_and_load(path: Path, forget_before: float) -> tuple[Checkpoint, Contents]:
+def _open_and_load(path: Path, owner: str, forget_before: float) -> tuple[Checkpoint, Contents]:
     checkpoint = Checkpoint(path)
     try:
+        checkpoint.claim(owner)
         return checkpoint, checkpoint.load(forget_before)
-    except CheckpointUnusableError:
+    except CheckpointError:
         checkpoint.abandon()
         raise

@@ -6,9 +6,7 @@ falls between the two.
 """
 
 import asyncio
-import hashlib
 import itertools
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -79,6 +77,7 @@ class TaskEngine:
     def __init__(
         self,
         config: AgentConfig,
+        owner: str,
         capacity: Resources,
         clock: Clock,
         registry: CollectorRegistry,
@@ -87,7 +86,8 @@ class TaskEngine:
         endpoints_reachable: Callable[[], bool] = lambda: False,
         secrets_source: SecretsSource | None = None,
     ) -> None:
-        """``capacity`` is what this machine registers; its ports are those that no task may have.
+        """``owner`` marks what belongs to this agent's identity. ``capacity`` is what this machine registers;
+        its ports are those that no task may have.
 
         ``token`` gives the random part of the names of containers and volumes; ``endpoints_reachable`` tells
         whether containers can reach the agent's endpoints. ``secrets_source`` is asked for the secrets of
@@ -98,8 +98,9 @@ class TaskEngine:
         self._config = config
         self._clock = clock
         now = clock.now()
-        self._checkpoint, self._contents = open_checkpoint(config.data_dir, now, now - TOMBSTONES_KEPT_S)
-        owner = hashlib.sha256(os.fsencode(config.data_dir.resolve())).hexdigest()[:16]
+        self._checkpoint, self._contents = open_checkpoint(
+            config.data_dir, owner, now, now - TOMBSTONES_KEPT_S
+        )
         label = f"{OWNER_LABEL}={owner}"
         self._docker = Docker(
             registry,

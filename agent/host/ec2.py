@@ -11,7 +11,7 @@ import structlog
 from agent.config import AgentConfig
 from agent.host.instance_metadata import InstanceMetadata, MetadataUnavailable, first_answer
 from agent.host.machine import Ec2Instance
-from agent.identity import IdentityFile
+from agent.identity import IdentityFile, IdentityTakenError
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ async def recognise(
 
     If it does not answer now, what it told before still holds: a machine does not stop to be an EC2 instance.
     A data directory that another instance left behind, in an image made of it, is not taken over: that
-    instance may still be running under its identity.
+    instance may still be running under its identity. Raises ``IdentityTakenError`` then.
     """
     if not _may_be_asked(config):
         await identity.update(ec2=None)
@@ -97,11 +97,13 @@ async def recognise(
         log.warning(
             "identity_of_another_instance", ec2_instance_id=found.instance_id, other=known.instance_id
         )
-        await identity.update(
-            ec2=found, container_instance_arn=None, store_uuid=None, epoch=0, manifest_mark=-1
-        )
-    else:
         await identity.update(ec2=found)
+        await identity.begin_anew()
+        raise IdentityTakenError(
+            f"this disk is a copy of that of {known.instance_id}: "
+            f"{found.instance_id} joins as a new container instance at its next start"
+        )
+    await identity.update(ec2=found)
     log.info("ec2_instance", ec2_instance_id=found.instance_id, type=found.instance_type, spot=found.spot)
     return found
 

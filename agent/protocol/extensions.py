@@ -14,6 +14,9 @@ import msgspec
 PROTOCOL_PARAMETER = "homeportProtocol"
 PROTOCOL_VERSION = 1
 
+IDENTITY_IN_USE = "IdentityInUseException"
+"""How an ACS connection is refused while another machine is connected under the same identity."""
+
 
 class TaskInventoryEntry(
     msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True

@@ -10,11 +10,12 @@ from agent import __version__
 from agent.config import AgentConfig
 from agent.crash_points import CrashPoint, reach
 from agent.host.machine import Machine
-from agent.identity import IdentityFile
+from agent.identity import IdentityFile, IdentityNotSavedError, IdentityTakenError
 from agent.protocol import acs
 from agent.protocol.clock import Clock
 from agent.protocol.envelope import MalformedFrame, decode_acs, encode
 from agent.protocol.extensions import (
+    IDENTITY_IN_USE,
     PROTOCOL_PARAMETER,
     PROTOCOL_VERSION,
     GoodbyeMessage,
@@ -37,6 +38,9 @@ log = structlog.get_logger(__name__)
 
 WIRE_VERSION = "2"
 """ECS's ``protocolVersion``: the controller may drop an agent that does not acknowledge heartbeats."""
+IDENTITY_PATIENCE_S = 120.0
+"""How long another machine may have this agent's identity before this one begins a new one: longer than any
+old connection of a machine that boots again counts as alive."""
 BACKLOG = 64
 """Messages waiting for their handler; beyond it the socket is not read, which slows the controller down."""
 # The refusals that speak of the container instance; others (throttling, signatures) pass or need an operator.
@@ -84,14 +88,23 @@ class AcsSession:
         self._send_credentials = True
         self._socket: Websocket | None = None
         self._patience_s = UNANNOUNCED_PATIENCE_S
+        self._accepted = asyncio.Event()
+        self._taken_since: float | None = None
 
     @property
     def connected(self) -> bool:
         """Whether the connection is open at this moment."""
         return self._socket is not None
 
+    async def wait_until_accepted(self) -> None:
+        """Return once the controller has taken this machine for its container instance, in this life.
+
+        Until then it may be that another machine is it, of whose tasks this one knows nothing any more.
+        """
+        await self._accepted.wait()
+
     async def run(self) -> None:
-        """Stay connected for ever."""
+        """Stay connected for ever. Raises ``IdentityTakenError`` if another machine has this identity."""
         await stay_connected("acs", self._connect_and_converse, clock=self._clock, random=self._random)
 
     async def say_goodbye(self, *, host_goes_down: bool) -> None:
@@ -120,6 +133,7 @@ class AcsSession:
             self._discovery.doubt(arn)
             raise
         log.info("acs_connected", container_instance_arn=arn)
+        await self._note_acceptance()
         self._send_credentials = False
         self._patience_s = UNANNOUNCED_PATIENCE_S
         self._socket = socket
@@ -159,10 +173,39 @@ class AcsSession:
         self._discovery.doubt(arn)
         code, message = read_error(refusal.body, refusal.headers)
         log.warning("upgrade_refused", status=refusal.status, code=code, message=message)
+        if code == IDENTITY_IN_USE:
+            await self._on_identity_in_use(arn)
+            return
+        self._taken_since = None
         if code == "InactiveInstanceException":
             await self._registration.register_as_new()
         elif code in _NOT_KNOWN:
             await self._registration.register()
+
+    async def _on_identity_in_use(self, arn: str) -> None:
+        """Become a new container instance if another machine goes on to be this one.
+
+        A machine that boots again is refused for a while, until its old connection counts as silent. One that
+        was accepted in this very boot is no copy: it waits for the other to go, and for people to see why.
+        """
+        now = self._clock.monotonic()
+        self._taken_since = self._taken_since or now
+        if self._identity.current.boot_id == self._machine.boot_id:
+            log.error("another_machine_has_this_identity", container_instance_arn=arn, next="end that one")
+        elif now - self._taken_since >= IDENTITY_PATIENCE_S:
+            await self._identity.begin_anew()
+            raise IdentityTakenError(
+                f"another machine is connected as {arn}, so this disk is a copy: "
+                "this machine joins as a new container instance at its next start"
+            )
+
+    async def _note_acceptance(self) -> None:
+        self._taken_since = None
+        self._accepted.set()
+        try:
+            await self._identity.update(boot_id=self._machine.boot_id)
+        except IdentityNotSavedError as error:
+            log.warning("boot_not_noted", reason=str(error))
 
     async def _converse(self, socket: Websocket) -> None:
         await socket.send(encode(self._engine.disks()))

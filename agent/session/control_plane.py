@@ -92,9 +92,13 @@ class ControlPlane:
         await self._registration.register()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._health.run(), name="instance health")
-            group.create_task(self._submitter.run(), name="state changes")
+            group.create_task(self._submit(), name="state changes")
             group.create_task(self._acs.run(), name="acs")
             group.create_task(self._tcs.run(), name="tcs")
+
+    async def _submit(self) -> None:
+        await self._acs.wait_until_accepted()
+        await self._submitter.run()
 
     async def say_goodbye(self, *, host_goes_down: bool) -> None:
         """Tell the controller that the agent ends, and whether the whole machine does."""

@@ -13,7 +13,7 @@ from agent.config import AgentConfig
 from agent.host.attributes import Attribute, EngineFacts, built_in_attributes
 from agent.host.machine import Ec2Instance, Machine
 from agent.host.resources import Resource
-from agent.identity import IdentityFile
+from agent.identity import IdentityFile, IdentityNotSavedError
 from agent.session.api import ApiError, ControlPlaneClient, Unreachable
 from agent.session.backoff import Backoff
 
@@ -117,9 +117,21 @@ class Registration:
                         arn = None
                     await asyncio.sleep(wait_s)
                 else:
-                    await self._identity.update(container_instance_arn=registered)
+                    await self._save(registered)
                     log.info("registered", container_instance_arn=registered, again=arn is not None)
                     return registered
+
+    async def _save(self, container_instance_arn: str) -> None:
+        """Write down who this machine is; without that nothing may be run as it."""
+        while True:
+            try:
+                await self._identity.update(container_instance_arn=container_instance_arn)
+            except IdentityNotSavedError as error:
+                wait_s = self._backoff.next_wait_s()
+                log.warning("registration_not_saved", error=str(error), retry_in_s=round(wait_s, 2))
+                await asyncio.sleep(wait_s)
+            else:
+                return
 
     async def register_as_new(self) -> str:
         """Register without the saved ARN, which the controller says is deregistered."""

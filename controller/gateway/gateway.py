@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent.protocol.clock import Clock
+from agent.protocol.extensions import IDENTITY_IN_USE
 from controller.api.authentication import authorise
 from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
@@ -229,7 +230,7 @@ class Gateway:
         if current is not None and current[0].heard and current[1].is_another_machine(host):
             log.warning("two_machines_with_one_identity", instance=instance.key)
             raise Refused(
-                "AccessDeniedException",
+                IDENTITY_IN_USE,
                 "Another machine is connected as this container instance; is this a cloned disk?",
                 403,
             )

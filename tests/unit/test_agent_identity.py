@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.identity import FILE_NAME, IdentityError, IdentityFile
+from agent.identity import FILE_NAME, IdentityError, IdentityFile, IdentityNotSavedError
 
 ARN = "arn:aws:ecs:us-east-1:000000000000:container-instance/default/ab"
 
@@ -30,6 +30,49 @@ async def test_a_directory_copied_to_another_machine_is_no_identity_there(tmp_pa
     copied = IdentityFile.load(tmp_path, "default", "machine-2").current
     assert copied.container_instance_arn is None
     assert copied.epoch == 0
+
+
+async def test_what_a_copied_directory_holds_is_marked_as_somebody_elses(tmp_path: Path) -> None:
+    own = IdentityFile.load(tmp_path, "default", "machine-1")
+    await own.update(container_instance_arn=ARN)
+    copied = IdentityFile.load(tmp_path, "default", "machine-2")
+    assert copied.current.owner != own.current.owner
+    again = IdentityFile.load(tmp_path, "default", "machine-2")
+    assert again.current == copied.current, "it is the new identity's for good"
+
+
+async def test_a_directory_copied_on_one_machine_is_another_agent_and_one_that_was_moved_is_the_same(
+    tmp_path: Path,
+) -> None:
+    (first := tmp_path / "first").mkdir()
+    (second := tmp_path / "second").mkdir()
+    await IdentityFile.load(first, "default", "m").update(container_instance_arn=ARN)
+    owner = IdentityFile.load(first, "default", "m").current.owner
+    (second / FILE_NAME).write_bytes((first / FILE_NAME).read_bytes())
+    copied = IdentityFile.load(second, "default", "m").current
+    assert copied.container_instance_arn is None
+    assert copied.owner != owner
+
+    first.rename(tmp_path / "third")
+    moved = IdentityFile.load(tmp_path / "third", "default", "m").current
+    assert (moved.container_instance_arn, moved.owner) == (ARN, owner)
+
+
+async def test_a_lost_file_leaves_the_mark_of_its_directory(tmp_path: Path) -> None:
+    own = IdentityFile.load(tmp_path, "default", "m")
+    await own.update(container_instance_arn=ARN)
+    (tmp_path / FILE_NAME).unlink()
+    assert IdentityFile.load(tmp_path, "default", "m").current.owner == own.current.owner
+
+
+async def test_an_identity_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    directory = tmp_path / "agent"
+    directory.mkdir()
+    identity = IdentityFile.load(directory, "default", "m")
+    directory.rmdir()
+    with pytest.raises(IdentityNotSavedError, match="cannot be written"):
+        await identity.update(epoch=5)
+    assert identity.current.epoch == 0
 
 
 async def test_a_machine_without_an_id_keeps_its_identity(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ async def test_a_file_of_a_newer_agent_is_put_aside_whole_and_an_empty_one_begun
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
 
-    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    checkpoint, contents = open_checkpoint(tmp_path, "own", now=5.0, forget_before=0.0)
     assert contents.tasks == ()
     assert checkpoint.to_be_rebuilt()
     await checkpoint.close()
@@ -163,14 +163,29 @@ async def test_a_file_of_a_newer_agent_is_put_aside_whole_and_an_empty_one_begun
     connection.close()
 
 
+async def test_a_file_of_another_identity_is_put_aside_and_the_own_one_stays(tmp_path: Path) -> None:
+    theirs, _ = open_checkpoint(tmp_path, "theirs", now=1.0, forget_before=0.0)
+    await theirs.put(stored())
+    await theirs.close()
+
+    own, contents = open_checkpoint(tmp_path, "own", now=5.0, forget_before=0.0)
+    assert contents.tasks == ()
+    await own.put(stored())
+    await own.close()
+    assert (tmp_path / f"{FILE_NAME}.foreign-5").exists()
+    again, contents = open_checkpoint(tmp_path, "own", now=6.0, forget_before=0.0)
+    await again.close()
+    assert len(contents.tasks) == 1
+
+
 @pytest.mark.parametrize("damage", [b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000])
 async def test_a_damaged_file_is_put_aside_and_an_empty_one_begun(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(damage)
-    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    checkpoint, contents = open_checkpoint(tmp_path, "own", now=5.0, forget_before=0.0)
     assert contents == Contents((), {})
     await checkpoint.close()
 
-    again, _ = open_checkpoint(tmp_path, now=6.0, forget_before=0.0)
+    again, _ = open_checkpoint(tmp_path, "own", now=6.0, forget_before=0.0)
     assert again.to_be_rebuilt(), "a restart before the tasks are found again forgets nothing"
     again.mark_rebuilt()
     assert not again.to_be_rebuilt()
@@ -187,7 +202,7 @@ async def test_a_row_that_makes_no_sense_counts_as_damage(tmp_path: Path) -> Non
         connection.execute("UPDATE task SET state = '{'")
     connection.close()
 
-    checkpoint, contents = open_checkpoint(tmp_path, now=5.0, forget_before=0.0)
+    checkpoint, contents = open_checkpoint(tmp_path, "own", now=5.0, forget_before=0.0)
     assert checkpoint.to_be_rebuilt()
     await checkpoint.close()
     assert contents.tasks == ()

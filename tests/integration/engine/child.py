@@ -14,13 +14,13 @@ from agent.engine.engine import TaskEngine
 from agent.protocol import acs
 from agent.protocol.clock import SystemClock
 from agent.protocol.signing import Credentials
-from tests.integration.engine.harness import CAPACITY
+from tests.integration.engine.harness import CAPACITY, owner_of
 
 
 async def main(data_dir: Path, payload: Path) -> None:
     """Run until killed. Reports stay unsent: what was seen is the next life's to tell."""
     config = AgentConfig(credentials=Credentials("key", "secret"), data_dir=data_dir)
-    engine = TaskEngine(config, CAPACITY, SystemClock(), CollectorRegistry())
+    engine = TaskEngine(config, owner_of(data_dir), CAPACITY, SystemClock(), CollectorRegistry())
     await engine.start()
     running = asyncio.create_task(engine.run())
     await engine.accept(msgspec.json.decode(payload.read_bytes(), type=tuple[acs.Task, ...]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import secrets
 from collections.abc import Callable
@@ -25,6 +26,11 @@ CAPACITY = Resources(cpu=8192, memory=16384, ports_tcp=frozenset({22}), ports_ud
 PATIENCE_S = 15.0
 _POLL_S = 0.01
 _revisions = itertools.count(1)
+
+
+def owner_of(data_dir: Path) -> str:
+    """The mark of the identity in a data directory."""
+    return hashlib.sha256(bytes(data_dir)).hexdigest()[:16]
 
 
 class Harness:
@@ -52,7 +58,9 @@ class Harness:
             data_dir=self.data_dir,
             **{"container_stop_timeout_s": 1.0, **settings},
         )
-        self.engine = TaskEngine(config, capacity, SystemClock(), CollectorRegistry(), token=token)
+        self.engine = TaskEngine(
+            config, owner_of(self.data_dir), capacity, SystemClock(), CollectorRegistry(), token=token
+        )
         await self.engine.start()
         self._running = [asyncio.create_task(self.engine.run()), asyncio.create_task(self._acknowledge())]
 

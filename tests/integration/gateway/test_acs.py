@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from agent.protocol import acs, extensions
-from agent.protocol.extensions import GoodbyeMessage, HelloMessage, TaskInventoryMessage
+from agent.protocol.extensions import IDENTITY_IN_USE, GoodbyeMessage, HelloMessage, TaskInventoryMessage
 from controller.api.render.instance import render_instance
 from controller.gateway import gateway as gateway_module
 from controller.gateway import socket as socket_module
@@ -194,7 +194,7 @@ async def test_a_second_machine_with_the_same_identity_is_refused(world: World) 
     async with connected(world, world.acs_url(**OURS)) as agent:
         await agent.receive(acs.HeartbeatMessage)
         status, body, _ = await refused(world, world.acs_url(**{**OURS, "machineId": "m2"}))
-        assert (status, list(body)) == (403, ["AccessDeniedException"])
+        assert (status, list(body)) == (403, [IDENTITY_IN_USE])
     await eventually(lambda: not is_connected(world))
     async with connected(world, world.acs_url(**{**OURS, "bootId": "b2"})):
         await eventually(lambda: is_connected(world))

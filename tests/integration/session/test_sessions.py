@@ -19,7 +19,13 @@ from agent.host.resources import total_resources
 from agent.identity import IdentityFile
 from agent.protocol import acs, tcs
 from agent.protocol.clock import SystemClock
-from agent.protocol.extensions import GoodbyeMessage, HelloMessage, InstanceDiskMessage, TaskInventoryMessage
+from agent.protocol.extensions import (
+    IDENTITY_IN_USE,
+    GoodbyeMessage,
+    HelloMessage,
+    InstanceDiskMessage,
+    TaskInventoryMessage,
+)
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
 from agent.session.metrics import SessionMetrics
@@ -37,8 +43,15 @@ SOON_S = 10.0
 class Agent:
     """The sessions under test, with a fake engine."""
 
-    def __init__(self, control_plane: ControlPlane, engine: FakeEngine, identity: IdentityFile) -> None:
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        engine: FakeEngine,
+        identity: IdentityFile,
+        running: "asyncio.Task[None]",
+    ) -> None:
         self.control_plane = control_plane
+        self.running = running
         self.engine = engine
         self.identity = identity
 
@@ -76,7 +89,7 @@ async def agent(url: str, data_dir: Path, engine: FakeEngine | None = None) -> A
         )
         running = asyncio.create_task(control_plane.run())
         try:
-            yield Agent(control_plane, engine, identity)
+            yield Agent(control_plane, engine, identity, running)
             assert not running.done(), running.exception()
         finally:
             running.cancel()
@@ -493,3 +506,44 @@ async def test_an_engine_that_does_not_answer_is_reported_when_a_heartbeat_asks(
             message = await next_of(connection, tcs.PublishInstanceStatusRequest)
             if message.statuses[0].status == "IMPAIRED":
                 break
+
+
+async def test_a_copy_of_a_disk_whose_original_lives_on_becomes_a_new_machine_and_reports_nothing(
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.session.acs_session.IDENTITY_PATIENCE_S", 0.0)
+    original = IdentityFile.load(tmp_path, "default", MACHINE.machine_id)
+    await original.update(container_instance_arn=ARN_PREFIX + "original", boot_id="another boot")
+    controller.refuse_upgrade = lambda _: web.json_response({IDENTITY_IN_USE: "in use"}, status=403)
+    engine = FakeEngine()
+    engine.changes.make("t1", "STOPPED")
+
+    async def live() -> None:
+        async with agent(controller.url, tmp_path, engine) as joined:
+            await until(joined.running.done)
+
+    with pytest.raises(AssertionError, match="IdentityTakenError") as ended:
+        await live()
+    assert "this disk is a copy" in str(ended.value)
+    assert controller.submitted == []
+    begun = IdentityFile.load(tmp_path, "default", MACHINE.machine_id).current
+    assert begun.container_instance_arn is None
+    assert begun.owner != original.current.owner
+
+
+async def test_a_machine_that_was_accepted_in_this_boot_waits_for_its_copy_to_go(
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.session.acs_session.IDENTITY_PATIENCE_S", 0.0)
+    original = IdentityFile.load(tmp_path, "default", MACHINE.machine_id)
+    await original.update(container_instance_arn=ARN_PREFIX + "original", boot_id=MACHINE.boot_id)
+    refusals = iter(range(3))
+
+    def refuse(_: web.Request) -> web.Response | None:
+        taken = next(refusals, None) is not None
+        return web.json_response({IDENTITY_IN_USE: "in use"}, status=403) if taken else None
+
+    controller.refuse_upgrade = refuse
+    async with agent(controller.url, tmp_path) as joined:
+        await greeted(controller)
+        assert joined.arn == ARN_PREFIX + "original"

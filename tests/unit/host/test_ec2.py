@@ -11,7 +11,7 @@ from agent.host import ec2
 from agent.host.attributes import EngineFacts, built_in_attributes
 from agent.host.instance_metadata import ANSWER_S, TOKEN_LIFE_S, InstanceMetadata, MetadataUnavailable
 from agent.host.machine import Ec2Instance, Machine
-from agent.identity import IdentityFile
+from agent.identity import IdentityFile, IdentityTakenError
 from agent.session.registration import registration_request
 from tests.support.clock import FakeClock
 from tests.support.instance_metadata import DOCUMENT, INSTANCE_ID, FakeInstanceMetadata
@@ -203,9 +203,12 @@ async def test_an_instance_made_from_the_image_of_another_begins_a_new_identity(
         **{name: getattr(INSTANCE, name) for name in INSTANCE.__struct_fields__ if name != "instance_id"},
         instance_id="i-other",
     )
-    await ec2.recognise(other, identity, settings())
+    owner = identity.current.owner
+    with pytest.raises(IdentityTakenError, match="joins as a new container instance at its next start"):
+        await ec2.recognise(other, identity, settings())
     begun = identity.current
     assert (begun.container_instance_arn, begun.epoch, begun.ec2) == (None, 0, other)
+    assert begun.owner != owner, "what the copied disk holds is the other instance's"
 
 
 async def test_an_instance_that_is_said_to_be_none_forgets_that_it_was_one(tmp_path: Path) -> None:
