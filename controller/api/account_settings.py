@@ -51,7 +51,7 @@ def definition_of(name: str) -> Definition:
     """
     definition = DEFINITIONS.get(name)
     if definition is None:
-        raise InvalidParameterException(f"name should be one of [{','.join(DEFINITIONS)}]")
+        raise InvalidParameterException(f"{name} should be one of [{','.join(DEFINITIONS)}]")
     return definition
 
 

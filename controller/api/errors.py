@@ -116,6 +116,10 @@ class NamespaceNotFoundException(ApiError):
         super().__init__(message)
 
 
+class PlatformTaskDefinitionIncompatibilityException(ApiError):
+    """The platform version lacks what the task definition needs."""
+
+
 class PlatformUnknownException(ApiError):
     """No such platform version."""
 

@@ -48,6 +48,38 @@ def parse_body(body: bytes) -> Document:
     return document
 
 
+_ACCOUNT_SETTING = "{value} should be one of [{choices}]"
+_LAUNCH_TYPE = "launch type should be one of [{choices}]"
+_WORDS_OF_ECS = {
+    ("CreateServiceRequest", "launchType"): _LAUNCH_TYPE,
+    ("CreateTaskSetRequest", "launchType"): _LAUNCH_TYPE,
+    ("DeleteAccountSettingRequest", "name"): _ACCOUNT_SETTING,
+    ("ListAccountSettingsRequest", "name"): _ACCOUNT_SETTING,
+    ("ListAttributesRequest", "targetType"): "targetType must be {choices}",
+    ("PutAccountSettingDefaultRequest", "name"): _ACCOUNT_SETTING,
+    ("PutAccountSettingRequest", "name"): _ACCOUNT_SETTING,
+    ("RunTaskRequest", "launchType"): _LAUNCH_TYPE,
+    ("UpdateContainerInstancesStateRequest", "status"): (
+        "Container instance status should be one of [ACTIVE, DRAINING]"
+    ),
+}
+"""What ECS itself says of a value that is none of the choices, by input and member."""
+
+
+class _WrongChoice(Exception):
+    """A value that is none of those that a member can have."""
+
+    def __init__(self, path: str, value: str, choices: tuple[str, ...]) -> None:
+        super().__init__(path)
+        self._path = path
+        self._members = {"path": path, "value": value[:128], "choices": ",".join(choices)}
+
+    def in_words_of(self, input_shape: str) -> str:
+        """The message for an input."""
+        words = _WORDS_OF_ECS.get((input_shape, self._path), "{path} should be one of [{choices}]")
+        return words.format(**self._members)
+
+
 class InputValidator:
     """Checks input against the shapes of one service."""
 
@@ -73,7 +105,10 @@ class InputValidator:
             SerializationException: a value of a wrong JSON type.
             InvalidParameterException: a missing member, or a value outside of what is allowed.
         """
-        checked: Document = self._value(shape, value, "", 0)
+        try:
+            checked: Document = self._value(shape, value, "", 0)
+        except _WrongChoice as wrong:
+            raise InvalidParameterException(wrong.in_words_of(shape)) from None
         return checked
 
     def _value(self, name: str, value: Any, path: str, depth: int) -> Any:
@@ -135,7 +170,7 @@ def _string(shape: Shape, value: Any, path: str, depth: int) -> str:  # noqa: AR
     if "\0" in value:
         raise InvalidParameterException(f"{path} can not hold a NUL character.")
     if shape.enum and value not in shape.enum:
-        raise InvalidParameterException(f"{path} should be one of [{','.join(shape.enum)}]")
+        raise _WrongChoice(path, value, shape.enum)
     _check_range(shape, len(value), path, "characters")
     if shape.pattern is not None and not _pattern(shape.pattern).fullmatch(value):
         raise InvalidParameterException(f"{path} should match the pattern {shape.pattern}")

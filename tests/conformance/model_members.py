@@ -16,8 +16,8 @@ NOT_EXERCISED: dict[str, str] = {}
 
 _YOUR_MACHINES = "is kept and shown; machines are yours to add and remove"
 _LABEL = "is a label: hosts have networks of their own"
-_NO_CREDENTIALS = "is kept and shown; containers get no credentials of it yet"
 _PLATFORM = "is checked and shown; tasks run on your hosts"
+_NEVER_RUN = "is kept and shown; tasks of such a revision are refused"
 _AWS_STORAGE = "is kept and shown; disks are those of your hosts"
 
 IGNORED: dict[str, str] = {
@@ -34,27 +34,24 @@ IGNORED: dict[str, str] = {
     "ClusterConfiguration.managedStorageConfiguration": _AWS_STORAGE,
     "ClusterSetting.name": "is kept and shown; metrics are always there",
     "ClusterSetting.value": "is kept and shown; metrics are always there",
-    "CreateServiceRequest.healthCheckGracePeriodSeconds": "is kept and shown; there are no load balancers",
     "CreateServiceRequest.monitoring": "is kept and shown; metrics have one resolution",
     "CreateServiceRequest.platformVersion": _PLATFORM,
     "EphemeralStorage.sizeInGiB": _AWS_STORAGE,
-    "InferenceAccelerator.deviceName": "is kept and shown; hosts have no such devices",
-    "InferenceAccelerator.deviceType": "is kept and shown; hosts have no such devices",
     "PortMapping.appProtocol": "is kept and shown; there is no Service Connect",
     "PortMapping.name": "is kept and shown; there is no Service Connect",
     "RegisterContainerInstanceRequest.instanceIdentityDocumentSignature": "is not checked",
+    "RegisterTaskDefinitionRequest.inferenceAccelerators": _NEVER_RUN,
+    "RegisterTaskDefinitionRequest.proxyConfiguration": _NEVER_RUN,
+    "RegisterTaskDefinitionRequest.trustedExecutionConfiguration": _NEVER_RUN,
     "RegisterTaskDefinitionRequest.enableFaultInjection": "is kept and shown",
-    "RegisterTaskDefinitionRequest.executionRoleArn": _NO_CREDENTIALS,
-    "RegisterTaskDefinitionRequest.taskRoleArn": _NO_CREDENTIALS,
-    "RegisterTaskDefinitionRequest.trustedExecutionConfiguration": "is kept and shown; it isolates nothing",
     "RunTaskRequest.platformVersion": _PLATFORM,
     "RunTaskRequest.referenceId": "is kept",
     "StartTaskRequest.referenceId": "is kept",
     "SubmitAttachmentStateChangesRequest.attachments": "is acknowledged: tasks have no attachments here",
     "SubmitTaskStateChangeRequest.attachments": "is acknowledged: tasks have no attachments here",
-    "TaskOverride.executionRoleArn": _NO_CREDENTIALS,
-    "TaskOverride.taskRoleArn": _NO_CREDENTIALS,
-    "UpdateServiceRequest.healthCheckGracePeriodSeconds": "is kept and shown; there are no load balancers",
+    "Volume.configuredAtLaunch": _NEVER_RUN,
+    "Volume.fsxWindowsFileServerVolumeConfiguration": _NEVER_RUN,
+    "Volume.s3filesVolumeConfiguration": _NEVER_RUN,
     "UpdateServiceRequest.monitoring": "is kept and shown; metrics have one resolution",
     "UpdateServiceRequest.platformVersion": _PLATFORM,
 }

@@ -8,6 +8,7 @@ import msgspec
 
 from controller.api.capacity_providers import checked_strategy
 from controller.api.errors import InvalidParameterException, PlatformUnknownException
+from controller.api.operations.usable_definitions import check_features, check_platform
 from controller.scheduler.capacity import launch_type_of_strategy
 from controller.scheduler.constraints import Constraints, InvalidConstraint, parse_constraints
 from controller.scheduler.query import QuerySyntaxError
@@ -70,9 +71,12 @@ def check_launch_type(definition: TaskDefinition, launch_type: str, request: Doc
     """The definition is valid for the launch type, and nothing is asked that the type does not have.
 
     Raises:
+        ClientException: the definition asks for what only AWS's own hosts have.
         InvalidParameterException: it is not, or something is.
+        PlatformTaskDefinitionIncompatibilityException: the platform version lacks what the definition needs.
         PlatformUnknownException: the platform version is none.
     """
+    check_features(definition)
     if launch_type not in definition.compatibilities:
         raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
     if launch_type == "FARGATE":
@@ -83,6 +87,7 @@ def check_launch_type(definition: TaskDefinition, launch_type: str, request: Doc
                 )
         if not _PLATFORM_VERSION.fullmatch(request.get("platformVersion", "LATEST")):
             raise PlatformUnknownException
+        check_platform(definition, request.get("platformVersion", "LATEST"))
     elif "platformVersion" in request:
         raise InvalidParameterException(
             f"The platform version must be null when specifying an {launch_type} launch type."

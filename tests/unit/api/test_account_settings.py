@@ -88,7 +88,7 @@ async def test_settings_are_filtered_by_name_and_value_and_come_in_pages(api: Ap
 @pytest.mark.parametrize(
     ("operation", "members", "message"),
     [
-        ("PutAccountSetting", {"name": "colour", "value": "red"}, r"name should be one of \[.*taskLongArn"),
+        ("PutAccountSetting", {"name": "colour", "value": "red"}, r"colour should be one of \[.*taskLongArn"),
         ("PutAccountSetting", {"name": INSIGHTS, "value": "on"}, "containerInsights should be one of"),
         ("PutAccountSetting", {"name": "fargateTaskRetirementWaitPeriod", "value": "8"}, "one of .0,7,14"),
         ("PutAccountSettingDefault", {"name": "guardDutyActivate", "value": "on"}, "read-only"),

@@ -178,7 +178,7 @@ async def test_bad_attributes_are_refused_and_nothing_is_changed(
 async def test_attributes_are_of_a_cluster_and_a_known_type(api: Api) -> None:
     with pytest.raises(ClusterNotFoundException):
         await listed(api, cluster="nope")
-    with pytest.raises(InvalidParameterException, match="targetType should be one of"):
+    with pytest.raises(InvalidParameterException, match="targetType must be container-instance"):
         await api.call("ListAttributes", targetType="task")
     with pytest.raises(InvalidParameterException, match="attributeName must be specified"):
         await listed(api, attributeValue="x")

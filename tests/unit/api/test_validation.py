@@ -44,7 +44,7 @@ def check(operation: str, body: bytes) -> dict[str, Any]:
             "RunTask",
             b'{"taskDefinition":"x","launchType":"NOMAD"}',
             InvalidParameterException,
-            "launchType should be one of [EC2,FARGATE,EXTERNAL,MANAGED_INSTANCES]",
+            "launch type should be one of [EC2,FARGATE,EXTERNAL,MANAGED_INSTANCES]",
         ),
         (
             "RunTask",

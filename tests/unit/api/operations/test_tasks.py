@@ -13,6 +13,7 @@ from controller.api.errors import (
     ClusterNotFoundException,
     ConflictException,
     InvalidParameterException,
+    PlatformTaskDefinitionIncompatibilityException,
     PlatformUnknownException,
     ServiceNotFoundException,
     UnsupportedFeatureException,
@@ -546,3 +547,59 @@ async def test_a_task_outlives_its_instance_and_definition_in_what_is_shown(api:
     task = await shown(api, arn)
     assert (task["connectivity"], task["attributes"]) == ("DISCONNECTED", [])
     assert "image" not in task["containers"][0]
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        (
+            {"inferenceAccelerators": [{"deviceName": "d", "deviceType": "eia2.medium"}]},
+            "inferenceAccelerators",
+        ),
+        (
+            {"trustedExecutionConfiguration": {"isolationMode": "SHARED", "attestationPolicy": "p"}},
+            "trustedExecutionConfiguration",
+        ),
+        ({"proxyConfiguration": {"type": "APPMESH", "containerName": "web"}}, "proxyConfiguration"),
+        ({"volumes": [{"name": "v", "configuredAtLaunch": True}]}, "configuredAtLaunch of volume v"),
+        (
+            {"volumes": [{"name": "v", "s3filesVolumeConfiguration": {"fileSystemArn": "a"}}]},
+            "s3filesVolumeConfiguration of volume v",
+        ),
+    ],
+)
+async def test_a_definition_that_only_awss_hosts_can_run_is_kept_and_never_used(
+    api: Any, register: Any, members: dict[str, Any], named: str
+) -> None:
+    api.join()
+    await register(**members, **({"networkMode": "awsvpc"} if "proxyConfiguration" in members else {}))
+    with pytest.raises(ClientException, match=rf"web:1 cannot be used on this controller: {named}"):
+        await api("RunTask", taskDefinition="web")
+    with pytest.raises(ClientException, match="cannot be used on this controller"):
+        await api("CreateService", serviceName="web", taskDefinition="web", desiredCount=0)
+
+
+@pytest.mark.parametrize(
+    ("container", "members", "version"),
+    [
+        ({}, {"ephemeralStorage": {"sizeInGiB": 30}}, "1.3.0"),
+        ({}, {"pidMode": "task"}, "1.3.0"),
+        ({"environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::b/a.env"}]}, {}, "1.3.0"),
+        ({"secrets": [{"name": "S", "valueFrom": "/a"}]}, {"executionRoleArn": "r"}, "1.2.0"),
+    ],
+)
+async def test_a_platform_version_has_what_the_definition_needs_or_refuses_it(
+    api: Any, register: Any, container: dict[str, Any], members: dict[str, Any], version: str
+) -> None:
+    api.join()
+    fargate = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512"}
+    await register(container=container, **fargate, **members)
+    request = {
+        "taskDefinition": "web",
+        "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
+    }
+    with pytest.raises(PlatformTaskDefinitionIncompatibilityException, match="needs platform version"):
+        await api("RunTask", **request, platformVersion=version)
+    await api("RunTask", **request, platformVersion="1.4.0")
+    await api("RunTask", **request)
