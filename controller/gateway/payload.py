@@ -22,6 +22,8 @@ from controller.gateway.overrides import (
     with_log_mode,
 )
 from controller.gateway.volumes import payload_volume
+from controller.roles.issuing import roles_of
+from controller.secrets.references import ecr_registry
 from controller.state.entities import DesiredStatus, Document, Task, TaskDefinition
 from controller.state.image_pins import pinned_image
 from controller.state.names import Names
@@ -78,8 +80,11 @@ def payload_containers(task: Task, definition: TaskDefinition, region: str) -> t
     """The task's containers, still without ARNs; the same for all tasks of a definition and a log mode that
     override nothing."""
     mode = network_mode(definition.document)
-    containers = overridden_containers(definition.document, task)
-    return tuple(_container(with_log_mode(item, task.log_mode), mode, region) for item in containers)
+    has_execution_role = "TaskExecution" in roles_of(task, definition.document)
+    return tuple(
+        _container(with_log_mode(item, task.log_mode), mode, region, has_execution_role=has_execution_role)
+        for item in overridden_containers(definition.document, task)
+    )
 
 
 def with_pinned_images(payload: acs.Task, digests: Mapping[str, str]) -> acs.Task:
@@ -139,7 +144,7 @@ def _with_arns(containers: Sequence[acs.Container], task: Task, names: Names) ->
     )
 
 
-def _container(container: Document, mode: str, region: str) -> acs.Container:
+def _container(container: Document, mode: str, region: str, *, has_execution_role: bool) -> acs.Container:
     return acs.Container(
         name=container["name"],
         image=container["image"],
@@ -170,7 +175,9 @@ def _container(container: Document, mode: str, region: str) -> acs.Container:
             config=_json(docker_config(container, mode)), host_config=_json(host_config(container, mode))
         ),
         health_check_type="docker" if has_health_check(container) else None,
-        registry_authentication=_registry_authentication(container, region),
+        registry_authentication=_registry_authentication(
+            container, region, has_execution_role=has_execution_role
+        ),
         secrets=_secrets(container, region),
         depends_on=tuple(
             acs.ContainerDependency(
@@ -222,10 +229,12 @@ def _restart_policy(container: Document) -> acs.RestartPolicy | None:
     )
 
 
-def _registry_authentication(container: Document, region: str) -> acs.RegistryAuthenticationData | None:
+def _registry_authentication(
+    container: Document, region: str, *, has_execution_role: bool
+) -> acs.RegistryAuthenticationData | None:
     parameter = container.get("repositoryCredentials", {}).get("credentialsParameter")
     if not parameter:
-        return None
+        return _ecr_authentication(container["image"], has_execution_role=has_execution_role)
     return acs.RegistryAuthenticationData(
         type="asm",
         asm_auth_data=acs.ASMAuthData(credentials_parameter=parameter, region=_region_of(parameter, region)),
@@ -248,6 +257,16 @@ def _secret(secret: Document, target: str, region: str) -> acs.Secret:
         provider="asm" if _SECRETS_MANAGER in source else "ssm",
         region=_region_of(source, region),
     )
+
+
+def _ecr_authentication(image: str, *, has_execution_role: bool) -> acs.RegistryAuthenticationData | None:
+    registry = ecr_registry(image)
+    if registry is None:
+        return None
+    data = acs.ECRAuthData(
+        registry_id=registry.id, region=registry.region, use_execution_role=has_execution_role
+    )
+    return acs.RegistryAuthenticationData(type="ecr", ecr_auth_data=data)
 
 
 def _region_of(arn_or_name: str, region: str) -> str:

@@ -8,6 +8,7 @@ empty. An environment file is an object of S3.
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from typing import Literal
 
@@ -27,6 +28,11 @@ PREVIOUS = "AWSPREVIOUS"
 
 _SUFFIX_LENGTH = 6
 _SUFFIX_CHARACTERS = string.ascii_letters + string.digits
+
+
+_ECR_IMAGE = re.compile(
+    r"(?P<id>\d{12})\.dkr\.ecr[.-](fips\.)?(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+"
+)
 
 
 class InvalidReference(ValueError):
@@ -55,6 +61,20 @@ class Reference(msgspec.Struct, frozen=True):
         if self.provider != "asm":
             return self.given
         return ":".join(self.given.split(":")[:7])
+
+
+class EcrRegistry(msgspec.Struct, frozen=True):
+    """A registry of ECR, which takes its own logins only."""
+
+    id: str
+    """The account that it belongs to."""
+    region: str
+
+
+def ecr_registry(image: str) -> EcrRegistry | None:
+    """The registry of ECR that an image is in; None if it is in none."""
+    found = _ECR_IMAGE.fullmatch(image)
+    return None if found is None else EcrRegistry(found["id"], found["region"])
 
 
 def secret_reference(given: str, names: Names) -> Reference:

@@ -7,7 +7,6 @@ controller has a profile for it. What fails is told in ECS's words, since it bec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +19,7 @@ from controller.secrets.references import (
     LOCAL_BUCKET,
     InvalidReference,
     Reference,
+    ecr_registry,
     file_reference,
     registry_reference,
     secret_reference,
@@ -38,11 +38,6 @@ LOGIN_FROM_ASM = PULL + "unable to get registry auth from asm: "
 LOGIN_FROM_ECR = PULL + "unable to retrieve ecr registry auth: "
 FILES = "failed to download env files: "
 
-ECR_IMAGE = re.compile(
-    r"(?P<registry>\d{12})\.dkr\.ecr[.-](fips\.)?(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+"
-)
-"""An image in a registry of ECR, which takes its own logins only."""
-
 
 class CannotResolve(Exception):
     """A container does not get its values; the message is ECS's and names no value. `again`: another attempt
@@ -60,7 +55,7 @@ def needs_values(container: Document) -> bool:
         or container.get("environmentFiles")
         or container.get("repositoryCredentials")
         or container.get("logConfiguration", {}).get("secretOptions")
-        or ECR_IMAGE.fullmatch(container["image"])
+        or ecr_registry(container["image"])
     )
 
 
@@ -116,11 +111,11 @@ class SecretsResolver:
             with _worded(LOGIN_FROM_ASM):
                 reference = registry_reference(parameter, read.names)
                 return _login_in(await self._text(read, reference), reference)
-        image = ECR_IMAGE.fullmatch(container["image"])
-        if image is None or self._aws is None:
+        registry = ecr_registry(container["image"])
+        if registry is None or self._aws is None:
             return None
         with _worded(LOGIN_FROM_ECR):
-            return await self._aws.ecr_login(image["registry"], image["region"])
+            return await self._aws.ecr_login(registry.id, registry.region)
 
     async def _text(self, read: Reader, reference: Reference) -> str:
         """The text that a reference leads to: of this controller's own secrets, else of AWS.

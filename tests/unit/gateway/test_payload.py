@@ -627,3 +627,31 @@ def test_the_whole_payload_of_a_web_task() -> None:
             ],
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "registry_id", "region"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/web:1", "123456789012", "eu-west-1"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/web@sha256:0", "123456789012", "cn-north-1"),
+        ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com/web", "123456789012", "us-east-1"),
+    ],
+)
+def test_an_image_of_ecr_says_whom_to_ask_for_a_login(image: str, registry_id: str, region: str) -> None:
+    found = first(image=image).registry_authentication
+    assert found == acs.RegistryAuthenticationData(
+        type="ecr",
+        ecr_auth_data=acs.ECRAuthData(registry_id=registry_id, region=region, use_execution_role=False),
+    )
+    of = task(options={"overrides": {"executionRoleArn": "arn:aws:iam::123456789012:role/x"}})
+    (with_role,) = task_payload(of, definition(container(image=image)), NAMES, "RUNNING").containers
+    assert with_role.registry_authentication is not None
+    assert with_role.registry_authentication.ecr_auth_data is not None
+    assert with_role.registry_authentication.ecr_auth_data.use_execution_role
+
+
+@pytest.mark.parametrize(
+    "image", ["nginx:1", "registry.lan/123456789012.dkr.ecr.eu-west-1.amazonaws.com/web"]
+)
+def test_an_image_of_another_registry_is_pulled_as_nobody(image: str) -> None:
+    assert first(image=image).registry_authentication is None
