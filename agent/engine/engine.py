@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -179,7 +180,7 @@ class TaskEngine:
         self._credentials = RoleCredentials()
         self._others = HostWatch(
             self._docker,
-            engine_is_here=config.docker_host.startswith("unix://"),
+            _engine_socket(config),
             count_memory=config.count_memory_in_use,
         )
         self._room = WaitingRoom(HostLedger(capacity), self._others, self._book, clock, config.host_wait_s)
@@ -407,6 +408,12 @@ class TaskEngine:
             if self._clock.monotonic() >= next_comparison:
                 await self._observer.compare()
                 next_comparison = self._clock.monotonic() + _COMPARE_S
+
+
+def _engine_socket(config: AgentConfig) -> Path | None:
+    """Where the Docker engine listens; None if it is on another machine."""
+    scheme, _, path = config.docker_host.partition("://")
+    return Path(path) if scheme == "unix" else None
 
 
 def _time_limits(config: AgentConfig) -> TimeLimits:

@@ -5,7 +5,9 @@ is done only for a port that a task waits for.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Set
+import socket
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,9 @@ log = structlog.get_logger(__name__)
 _TABLES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
 _LISTENING = "0A"
 _KIB_IN_MIB = 1024
+_CONNECT_S = 1.0
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group of a socket's other end."""
 
 
 class ListeningSocket(msgspec.Struct, frozen=True, gc=False):
@@ -38,15 +43,16 @@ class HostWatch:
     """Looks at the host that the Docker engine and this agent are on."""
 
     def __init__(
-        self, docker: Docker, *, engine_is_here: bool, count_memory: bool, proc: Path = Path("/proc")
+        self, docker: Docker, engine_socket: Path | None, *, count_memory: bool, proc: Path = Path("/proc")
     ) -> None:
-        """``engine_is_here`` says that the engine is on this machine: of another one nothing is known.
+        """``engine_socket`` is None where the engine is on another machine, of which nothing is known.
         ``count_memory`` says whether memory in use counts as taken.
         """
         self._docker = docker
-        self._engine_is_here = engine_is_here
+        self._engine_socket = engine_socket
         self._count_memory = count_memory
         self._proc = proc
+        self._network: Path | None = None
         self._names: dict[Port, tuple[frozenset[str], str]] = {}
         """Who has a port, and the sockets by which that was found out: other ones may be somebody else's."""
         self._lane = Lane("host-watch", 1)
@@ -55,7 +61,7 @@ class HostWatch:
         """What others hold now, of ports only if ``at_ports``; the names of those who have them are as
         ``find_names`` found them last.
         """
-        if not self._engine_is_here:
+        if self._engine_socket is None:
             return NOBODY_ELSE
         sockets = self._sockets() if at_ports else {}
         ports = {port: self._occupant(port, there) for port, there in sockets.items()}
@@ -69,19 +75,26 @@ class HostWatch:
         self._names = {port: known for port, known in self._names.items() if known[0] == there.get(port)}
         wanted = there.keys() - self._names.keys()
         if wanted:
-            names = await self._lane.call(lambda: processes_with(wanted, self._proc))
+            inodes = {inode: port for port in wanted for inode in there[port]}
+            names = await self._lane.call(lambda: processes_with(inodes, self._proc))
             names |= await self._containers_with(wanted)
             self._names |= {port: (there[port], names.get(port, "")) for port in wanted}
 
     def _sockets(self) -> dict[Port, list[ListeningSocket]]:
         found: dict[Port, list[ListeningSocket]] = {}
-        for socket in listening_sockets(self._proc):
-            found.setdefault(socket.port, []).append(socket)
+        for listening in listening_sockets(self._engines_network()):
+            found.setdefault(listening.port, []).append(listening)
         return found
+
+    def _engines_network(self) -> Path:
+        """The tables of the network that the engine is in, which need not be the agent's own."""
+        if self._network is None or not (self._network / "tcp").exists():  # the engine was started anew
+            self._network = network_of_listener(self._engine_socket, self._proc)
+        return self._network
 
     def _occupant(self, port: Port, sockets: list[ListeningSocket]) -> Occupant:
         found_by, name = self._names.get(port, (frozenset(), ""))
-        everywhere = any(socket.everywhere for socket in sockets)
+        everywhere = any(each.everywhere for each in sockets)
         return Occupant(everywhere, name if found_by == _inodes(sockets) else "")
 
     async def close(self) -> None:
@@ -100,14 +113,34 @@ class HostWatch:
 
 
 def _inodes(sockets: Iterable[ListeningSocket]) -> frozenset[str]:
-    return frozenset(socket.inode for socket in sockets)
+    return frozenset(each.inode for each in sockets)
 
 
-def listening_sockets(proc: Path) -> Iterator[ListeningSocket]:
-    """Every TCP socket that listens and every UDP socket with a port, IPv4 and IPv6."""
+def network_of_listener(unix_socket: Path | None, proc: Path) -> Path:
+    """The directory of network tables of the process that listens at ``unix_socket``; one's own if that
+    process cannot be seen.
+    """
+    own = proc / "net"
+    if unix_socket is None:
+        return own
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_CONNECT_S)
+        try:
+            connection.connect(str(unix_socket))
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except OSError:
+            return own
+    pid = _CREDENTIALS.unpack(credentials)[0]
+    return proc / str(pid) / "net" if (proc / str(pid) / "net" / "tcp").exists() else own
+
+
+def listening_sockets(network: Path) -> Iterator[ListeningSocket]:
+    """Every TCP socket that listens and every UDP socket with a port, IPv4 and IPv6, of the tables in the
+    directory ``network``.
+    """
     for table, protocol in _TABLES:
         try:
-            lines = (proc / "net" / table).read_text().splitlines()[1:]
+            lines = (network / table).read_text().splitlines()[1:]
         except FileNotFoundError:
             continue  # a kernel without IPv6
         for line in lines:
@@ -131,11 +164,11 @@ def available_memory_mib(proc: Path) -> int | None:
     return (int(fields["MemAvailable"]) + int(fields.get("SwapFree", 0))) // _KIB_IN_MIB
 
 
-def processes_with(ports: Set[Port], proc: Path) -> dict[Port, str]:
-    """The process that has each of the ``ports``, in words. Blocks; sees other users' processes as root
-    only.
+def processes_with(ports_by_inode: Mapping[str, Port], proc: Path) -> dict[Port, str]:
+    """The process that has each of the ports, found by the kernel's number of its socket, in words. Blocks;
+    sees other users' processes as root only.
     """
-    wanted = {f"socket:[{s.inode}]": s.port for s in listening_sockets(proc) if s.port in ports}
+    wanted = {f"socket:[{inode}]": port for inode, port in ports_by_inode.items()}
     found: dict[Port, str] = {}
     for process in proc.iterdir():
         if process.name.isdecimal() and (links := _open_sockets(process) & wanted.keys()):

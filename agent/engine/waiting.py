@@ -71,6 +71,7 @@ class WaitingRoom:
     def admit(self) -> None:
         """Let in whatever fits now, and tell the others what they wait for."""
         if not self._ledger.waiting():
+            self._note_waits_for_others(())
             return
         others = self._look()
         for arn in self._ledger.admit(others):

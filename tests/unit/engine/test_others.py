@@ -1,10 +1,13 @@
 """What others hold of the host, on recorded files of ``/proc``."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from agent.engine.others import available_memory_mib, listening_sockets, processes_with
+from agent.engine.admission import Port
+from agent.engine.others import available_memory_mib, listening_sockets, network_of_listener, processes_with
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = "00000000:00000000 00:00000000 00000000     0        0"
@@ -39,13 +42,24 @@ def proc(tmp_path: Path) -> Path:
 
 
 def test_listening_tcp_sockets_and_all_udp_sockets_keep_others_from_their_port(proc: Path) -> None:
-    found = {(s.port, s.everywhere, s.inode) for s in listening_sockets(proc)}
+    found = {(s.port, s.everywhere, s.inode) for s in listening_sockets(proc / "net")}
     assert found == {((22, "tcp"), False, "1"), ((80, "tcp"), True, "3"), ((53, "udp"), False, "4")}
 
 
 def test_a_process_is_found_by_its_socket(proc: Path) -> None:
-    ports = frozenset({(80, "tcp"), (53, "udp")})
+    ports: dict[str, Port] = {"3": (80, "tcp"), "4": (53, "udp")}
     assert processes_with(ports, proc) == {(80, "tcp"): "process nginx (pid 7)"}
+
+
+def test_the_network_looked_at_is_that_of_the_engine(tmp_path: Path) -> None:
+    """Here this very process plays the engine."""
+    where = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(where))
+        listening.listen()
+        assert network_of_listener(where, Path("/proc")) == Path(f"/proc/{os.getpid()}/net")
+        assert network_of_listener(where, tmp_path) == tmp_path / "net", "it cannot be seen"
+    assert network_of_listener(where, Path("/proc")) == Path("/proc/net"), "nobody listens"
 
 
 def test_what_is_available_is_what_the_kernel_says_and_free_swap_space(proc: Path) -> None:

@@ -11,7 +11,7 @@ from agent.checkpoint import Checkpoint, StoredTask
 from agent.engine.admission import HostLedger, Occupant, Others, Port, Request
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.others import HostWatch
-from agent.engine.states import Status
+from agent.engine.states import Status, StopRequested
 from agent.engine.transitions import initial_state
 from agent.engine.waiting import LOOK_AGAIN_S, WaitingRoom
 from agent.protocol.resources import Resources
@@ -29,6 +29,7 @@ class Host:
     def __init__(self) -> None:
         self.others = Others({HTTP: Occupant(everywhere=True)})
         self.looks = 0
+        self.names_looked_for = 0
 
     def look(self, *, at_ports: bool) -> Others:
         assert at_ports, "the task wants one"
@@ -36,6 +37,7 @@ class Host:
         return self.others
 
     async def find_names(self, ports: Collection[Port]) -> None:
+        self.names_looked_for += 1
         if HTTP in ports:
             self.others = Others({HTTP: Occupant(everywhere=True, name=NGINX)})
 
@@ -99,6 +101,17 @@ async def test_it_is_let_in_once_they_have_let_go_and_nobody_looks_any_more(scen
     looks = scene.host.looks
     await asyncio.sleep(100 * LOOK_AGAIN_S)
     assert scene.host.looks == looks
+
+
+async def test_nobody_looks_any_more_once_it_is_told_to_stop(scene: Scene) -> None:
+    scene.room.admit()
+    await asyncio.sleep(LOOK_AGAIN_S)
+    scene.book.apply(scene.record, StopRequested(at=1.0))
+    await asyncio.sleep(LOOK_AGAIN_S)
+
+    names_looked_for = scene.host.names_looked_for
+    await asyncio.sleep(100 * LOOK_AGAIN_S)
+    assert scene.host.names_looked_for == names_looked_for
 
 
 async def test_after_a_while_it_is_given_up_with_the_reason(scene: Scene) -> None:
