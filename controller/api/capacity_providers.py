@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from controller.api.errors import InvalidParameterException
 from controller.state.entities import CapacityProvider, Document
-from controller.state.indexes import LIVE_TASKS_BY_CLUSTER, SERVICES_BY_CLUSTER
+from controller.state.indexes import LIVE_TASKS_BY_CLUSTER, SERVICES_BY_CLUSTER, TASK_SETS_OF_SERVICE
 from controller.state.kernel import Reader
 
 BUILT_IN = {name: CapacityProvider(name=name, created_at=0.0) for name in ("FARGATE", "FARGATE_SPOT")}
@@ -92,11 +92,15 @@ def checked_strategy(read: Reader, strategy: Sequence[Document], associated: Seq
 
 
 def providers_in_use(read: Reader, cluster: str) -> set[str]:
-    """Names of the providers that services and live tasks of a cluster use."""
-    strategies = [
-        service.options.get("capacityProviderStrategy", ())
-        for service in read.select(SERVICES_BY_CLUSTER, cluster).values()
-        if service.status != "INACTIVE"
+    """Names of the providers that services, their task sets and live tasks of a cluster use."""
+    services = [
+        item for item in read.select(SERVICES_BY_CLUSTER, cluster).values() if item.status != "INACTIVE"
+    ]
+    strategies = [service.options.get("capacityProviderStrategy", ()) for service in services]
+    strategies += [
+        task_set.settings.get("capacityProviderStrategy", ())
+        for service in services
+        for task_set in read.select(TASK_SETS_OF_SERVICE, service.key).values()
     ]
     used = {provider_name(read, item["capacityProvider"]) for items in strategies for item in items}
     for task in read.select(LIVE_TASKS_BY_CLUSTER, cluster).values():

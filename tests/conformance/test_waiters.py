@@ -92,6 +92,16 @@ def _services_inactive(stage: Stage) -> None:
     stage.wait_while(stage.agent.run_everything, "ServicesInactive", services=[name])
     stage.wait("ServicesInactive", services=[name])
     stage.assert_gives_up("ServicesInactive", services=["missing"])
+    external = {"cluster": stage.cluster, "service": "external"}
+    stage.ecs.create_service(
+        cluster=stage.cluster,
+        serviceName="external",
+        desiredCount=1,
+        deploymentController={"type": "EXTERNAL"},
+    )
+    stage.ecs.create_task_set(**external, taskDefinition=stage.family, scale={"value": 100.0})
+    stage.ecs.delete_service(**external, force=True)
+    stage.wait("ServicesInactive", services=["external"])
 
 
 def _tasks_running(stage: Stage) -> None:

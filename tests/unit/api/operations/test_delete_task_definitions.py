@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from controller.api.errors import ApiError, ClientException, InvalidParameterException
 from controller.services.definitions import unused_definitions
-from controller.state.entities import Service
+from controller.state.changes import Cause
+from controller.state.entities import Service, TaskSet
 
 
 async def inactive(api: Any, register: Any, family: str = "web") -> str:
@@ -82,4 +83,17 @@ async def test_a_revision_in_use_waits_for_its_tasks_and_services(api: Any, regi
     assert unused_definitions(api.read) == []
     service = api.read.get(Service, "default/web")
     api.put(replace(service, status="INACTIVE"))
+    assert [definition.key for definition in unused_definitions(api.read)] == ["web:1"]
+
+
+async def test_a_revision_stays_as_long_as_a_task_set_is_of_it(api: Any, register: Any) -> None:
+    arn = await register()
+    external = {"cluster": "default", "service": "web"}
+    await api("CreateService", serviceName="web", deploymentController={"type": "EXTERNAL"})
+    created = (await api("CreateTaskSet", **external, taskDefinition=arn))["taskSet"]
+    await api("DeregisterTaskDefinition", taskDefinition=arn)
+    await api("DeleteTaskDefinitions", taskDefinitions=[arn])
+    assert unused_definitions(api.read) == []
+    with api.state.transaction(Cause("request", "test")) as transaction:
+        transaction.delete(TaskSet, f"default/web/{created['id']}")
     assert [definition.key for definition in unused_definitions(api.read)] == ["web:1"]

@@ -11,6 +11,7 @@ from controller.api.errors import (
     ApiError,
     ClientException,
     InvalidParameterException,
+    ResourceInUseException,
     ServiceNotActiveException,
     ServiceNotFoundException,
     TaskSetNotFoundException,
@@ -377,3 +378,18 @@ async def test_protection_is_refused_where_the_task_set_waits_for_protected_task
         api.put(task)
     answer = await api("UpdateTaskProtection", cluster="default", tasks=[f"{2:032x}"], protectionEnabled=True)
     assert [failure["reason"] for failure in answer["failures"]] == ["DEPLOYMENT_BLOCKED"]
+
+
+async def test_a_capacity_provider_of_a_task_set_stays_with_its_cluster(api: Any, register: Any) -> None:
+    await register("vpc", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512")
+    await create_service(api)
+    providers = {"cluster": "default", "defaultCapacityProviderStrategy": []}
+    await api("PutClusterCapacityProviders", **providers, capacityProviders=["FARGATE"])
+    await create(
+        api,
+        taskDefinition="vpc",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["s"]}},
+        capacityProviderStrategy=[{"capacityProvider": "FARGATE"}],
+    )
+    with pytest.raises(ResourceInUseException):
+        await api("PutClusterCapacityProviders", **providers, capacityProviders=[])
