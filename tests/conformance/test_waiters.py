@@ -92,16 +92,6 @@ def _services_inactive(stage: Stage) -> None:
     stage.wait_while(stage.agent.run_everything, "ServicesInactive", services=[name])
     stage.wait("ServicesInactive", services=[name])
     stage.assert_gives_up("ServicesInactive", services=["missing"])
-    external = {"cluster": stage.cluster, "service": "external"}
-    stage.ecs.create_service(
-        cluster=stage.cluster,
-        serviceName="external",
-        desiredCount=1,
-        deploymentController={"type": "EXTERNAL"},
-    )
-    stage.ecs.create_task_set(**external, taskDefinition=stage.family, scale={"value": 100.0})
-    stage.ecs.delete_service(**external, force=True)
-    stage.wait("ServicesInactive", services=["external"])
 
 
 def _tasks_running(stage: Stage) -> None:
@@ -147,6 +137,21 @@ def test_every_waiter_of_the_model_is_tried_or_named_as_aws_only() -> None:
 @pytest.mark.parametrize("waiter", SCENARIOS)
 def test_a_waiter_sees_what_it_waits_for(stage: Stage, waiter: str) -> None:
     SCENARIOS[waiter](stage)
+
+
+def test_a_waiter_sees_a_service_with_task_sets_end(stage: Stage) -> None:
+    external = {"cluster": stage.cluster, "service": "external"}
+    stage.ecs.create_service(
+        cluster=stage.cluster,
+        serviceName="external",
+        desiredCount=1,
+        deploymentController={"type": "EXTERNAL"},
+    )
+    created = stage.ecs.create_task_set(**external, taskDefinition=stage.family, scale={"value": 100.0})
+    tasks = {"cluster": stage.cluster, "startedBy": created["taskSet"]["id"]}
+    wait_until(lambda: stage.ecs.list_tasks(**tasks)["taskArns"], "the task set has started its task")
+    stage.ecs.delete_service(**external, force=True)
+    stage.wait_while(stage.agent.run_everything, "ServicesInactive", services=["external"])
 
 
 @pytest.mark.parametrize("waiter", sorted(AWS_ONLY))
