@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.engine.book import TaskRecord
+from agent.engine.container_body import ESSENTIAL_LABEL, METADATA_ID_LABEL, OWNER_LABEL
 from agent.engine.details import ContainerDetails
 from agent.engine.states import ContainerPlan, ContainerState, Status
 from agent.protocol import acs
@@ -18,7 +19,7 @@ from agent.protocol import acs
 _LEAST_CPU = 2
 # ECS has no word for a task whose images are there and whose containers are not.
 _TASK_STATUS = {Status.PULLED: "NONE"}
-_OWN_LABELS = "homeport."
+_OWN_LABELS = (OWNER_LABEL, ESSENTIAL_LABEL, METADATA_ID_LABEL)
 
 
 class ContainerView(msgspec.Struct, frozen=True):
@@ -148,7 +149,7 @@ def _container(record: TaskRecord, view: ContainerView, *, with_host_ip: bool) -
         body["Ports"] = ports
     if details is not None:
         body["Labels"] = {
-            name: value for name, value in details.labels.items() if not name.startswith(_OWN_LABELS)
+            name: value for name, value in details.labels.items() if name not in _OWN_LABELS
         }
     body["DesiredStatus"] = state.desired.name
     body["KnownStatus"] = state.known.name

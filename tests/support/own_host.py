@@ -27,7 +27,7 @@ class OwnHost:
         self.gateway = f"198.18.{number}.1"
         self.address = f"198.18.{number}.2"
         self.interface = "uplink"
-        self._outer = f"{name}-o"
+        self.outer_interface = f"{name}-o"
         self.engine: OwnEngine
 
     @property
@@ -44,12 +44,28 @@ class OwnHost:
         """Run a command in the host's network; returns what it writes."""
         return _run(*self.entering, *command, check=check)
 
+    @property
+    def mac_address(self) -> str:
+        """Of the interface that leads to the machine."""
+        return str(json.loads(self.run("ip", "-j", "link", "show", self.interface))[0]["address"])
+
     def make(self) -> None:
         """Make the namespace and its way to the machine."""
         _run("ip", "netns", "add", self.name)
-        _run("ip", "link", "add", self._outer, "type", "veth", "peer", self.interface, "netns", self.name)
-        _run("ip", "address", "add", f"{self.gateway}/30", "dev", self._outer)
-        _run("ip", "link", "set", self._outer, "up")
+        _run(
+            "ip",
+            "link",
+            "add",
+            self.outer_interface,
+            "type",
+            "veth",
+            "peer",
+            self.interface,
+            "netns",
+            self.name,
+        )
+        _run("ip", "address", "add", f"{self.gateway}/30", "dev", self.outer_interface)
+        _run("ip", "link", "set", self.outer_interface, "up")
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "address", "add", f"{self.address}/30", "dev", self.interface)
         self.run("ip", "link", "set", self.interface, "up")
@@ -58,7 +74,7 @@ class OwnHost:
     def remove(self) -> None:
         """Take it away; its end of the pair goes with it, and so does the other."""
         _run("ip", "netns", "delete", self.name, check=False)
-        _run("ip", "link", "delete", self._outer, check=False)
+        _run("ip", "link", "delete", self.outer_interface, check=False)
 
     def rules(self) -> list[str]:
         """Every rule and chain of ours, and whatever else concerns the tasks' address."""
