@@ -20,7 +20,7 @@ from agent.config import AgentConfig
 from agent.config_storage import NO_LOG_LIMIT
 from agent.engine import views
 from agent.engine.admission import HostLedger
-from agent.engine.adoption import adopt
+from agent.engine.adopter import Adopter
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask, RejectedTask
@@ -37,7 +37,7 @@ from agent.engine.image_cleanup import ImageCleanup
 from agent.engine.image_ledger import ImageLedger, PulledImage
 from agent.engine.images import Images
 from agent.engine.inspector import Inspector
-from agent.engine.intake import Intake, on_disk
+from agent.engine.intake import Intake
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.log_limits import LogLimits
 from agent.engine.observer import Observer
@@ -173,6 +173,14 @@ class TaskEngine:
             config.stopped_tasks_kept,
             self._contents.tombstones,
         )
+        self._adopter = Adopter(
+            self._book,
+            self._checkpoint,
+            self._observer,
+            self._janitor,
+            clock,
+            config.container_stop_timeout_s,
+        )
         cleanup = ImageCleanup(self._docker, self._images, self._image_ledger, self._book, config.images_kept)
         self._storage = Storage(
             Disks(), self._docker, self._janitor, cleanup, self._image_ledger, config, clock
@@ -214,9 +222,9 @@ class TaskEngine:
             self._book.add(TaskRecord(stored.definition, stored.plan, stored.state))
             if stored.state.known is not Status.STOPPED:
                 self._credentials.keep_of_payload(stored.definition)
-        if self._checkpoint.to_be_rebuilt():
-            await self._persist(self._adopt)
+        await self._persist(self._adopter.adopt)
         await self._persist(self._compare_all)
+        self._adopter.settle()
         await self._cgroups.remove_orphans([record.plan.arn for record in self._book])
         await self._storage.look()
         self._intake.resume()
@@ -266,18 +274,6 @@ class TaskEngine:
     async def _compare_all(self) -> None:
         if not await self._observer.compare(look_at_all=True):
             raise EngineUnavailableError("the engine did not list its containers")
-
-    async def _adopt(self) -> None:
-        """Find the tasks again by the labels of their containers; finished only when they are on disk."""
-        found = adopt(await self._observer.find_all(), self._config.container_stop_timeout_s)
-        log.warning("tasks_adopted", tasks=len(found))
-        written = set()
-        for stored in found:
-            record = TaskRecord(stored.definition, stored.plan, stored.state)
-            self._book.add(record)
-            written.add(self._book.write(record))
-        await on_disk(written)
-        self._checkpoint.mark_rebuilt()
 
     # --- what the sessions ask ----------------------------------------------------------------------------
 

@@ -149,10 +149,12 @@ class Observer:
             log.warning("container_unknown", container=name)
         return True
 
-    async def find_all(self) -> tuple[ContainerInspection, ...]:
-        """Every container that carries our label. Raises ``EngineError``."""
+    async def find_unknown(self) -> tuple[ContainerInspection, ...]:
+        """Every container that carries our label and is of no task that is known. Raises ``EngineError``."""
         found: list[ContainerInspection] = []
         for entry in await self._docker.list_containers(self._label):
+            if self._book.by_docker_name(entry.name) is not None:
+                continue
             try:
                 found.append(await self._docker.inspect(entry.name))
             except NoSuchContainerError:

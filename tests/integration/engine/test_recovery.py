@@ -151,6 +151,33 @@ async def test_without_its_checkpoint_the_agent_finds_its_tasks_by_their_labels(
         await idle_harness.stop()
 
 
+async def test_containers_that_the_checkpoint_does_not_know_are_found_and_settled(
+    idle_harness: Harness,
+) -> None:
+    await idle_harness.start()
+    known = await idle_harness.run()
+    labels = idle_harness.inspect(known)["Config"]["Labels"]
+    await idle_harness.stop()
+    half, whole = idle_harness.task(), idle_harness.task()
+    create = idle_harness.client.api.create_container
+    for task in (half, whole):
+        made = create(idle_harness.image, labels={**labels, "com.amazonaws.ecs.task-arn": str(task.arn)})
+        if task is whole:
+            idle_harness.client.api.start(made)
+    idle_harness.reports.clear()
+
+    await idle_harness.start(task_cleanup_wait_s=0.1)
+    try:
+        await idle_harness.reported(whole, "RUNNING")
+        stopped = await idle_harness.reported(half, "STOPPED")
+        assert stopped.reason.startswith("TaskStateError: this agent lost its records of the task")
+        assert idle_harness.statuses(half) == ["STOPPED"], "it was not started"
+        await idle_harness.eventually(lambda: not idle_harness.containers_of(half), "its container removed")
+        assert idle_harness.statuses(known) == []
+    finally:
+        await idle_harness.stop()
+
+
 async def test_containers_of_another_agent_on_the_same_engine_are_not_adopted(
     idle_harness: Harness, tmp_path: Path
 ) -> None:
