@@ -204,7 +204,7 @@ class Runner:
     async def _answer(self, record: TaskRecord, command: Command, tried: int) -> Event | None:
         match command:
             case PrepareResources():
-                await self._resources.prepare(record)
+                await self._resources.prepare(record, lambda reason: self._wait(record, reason))
                 return ResourcesReady(at=self._clock.now())
             case PullImage():
                 image = await self._image(record, command.container)

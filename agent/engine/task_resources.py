@@ -10,6 +10,8 @@ the same task, and raises an ``EngineError`` whose ``reason`` is what the task i
 worth a second try it tries itself.
 """
 
+from collections.abc import Callable
+
 from agent.engine.book import TaskRecord
 from agent.engine.errors import EngineError
 from agent.engine.registry_credentials import RegistryCredentials
@@ -49,7 +51,10 @@ class TaskResources:
         """Make good what a restart of the machine has taken away. Raises ``EngineError``."""
         await self._cgroups.ensure(record.definition)
 
-    async def prepare(self, record: TaskRecord) -> None:
-        """Make everything that ``record``'s containers need. Raises ``EngineError``."""
+    async def prepare(self, record: TaskRecord, waiting: Callable[[str], None]) -> None:
+        """Make everything that ``record``'s containers need. Raises ``EngineError``.
+
+        ``waiting`` is told, in words for people, what takes long.
+        """
         await self._cgroups.ensure(record.definition)
-        await self._secrets.prepare(record)
+        await self._secrets.prepare(record, waiting)

@@ -5,7 +5,7 @@ What is written to disk is the definition, which holds references.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +21,8 @@ from agent.protocol.extensions import ContainerSecrets
 
 HIDDEN = "(hidden)"
 _LOGIN_LEFT_S = 60.0
+_SOON_S = 3.0
+"""After this long, people are told that a task waits for its secrets."""
 _SHORTEST_HIDDEN = 4
 """Letters of the shortest value that is looked for in what the engine says: shorter ones are in any text."""
 
@@ -64,11 +66,11 @@ class TaskSecrets:
         self._source = source
         self._clock = clock
         self._values: dict[str, dict[str, ContainerSecrets]] = {}
-        self._asking: dict[str, asyncio.Task[Sequence[ContainerSecrets]]] = {}
+        self._asking: dict[str, set[asyncio.Task[Sequence[ContainerSecrets]]]] = {}
 
-    async def prepare(self, record: TaskRecord) -> None:
-        """Have the values of the containers that are still to be made. Raises
-        ``ResourceInitializationError``.
+    async def prepare(self, record: TaskRecord, waiting: Callable[[str], None]) -> None:
+        """Have the values of the containers that are still to be made; if that takes long, ``waiting`` is
+        told so. Raises ``ResourceInitializationError``.
         """
         wanted = [
             container.name or ""
@@ -76,7 +78,7 @@ class TaskSecrets:
             if state.known < Status.CREATED and needs_secrets(container)
         ]
         if wanted:
-            await self._ask(record.plan.arn, wanted)
+            await self._ask(record.plan.arn, wanted, waiting)
 
     def applied(self, record: TaskRecord, container: str) -> acs.Container:
         """A container's definition with its values in it."""
@@ -111,16 +113,24 @@ class TaskSecrets:
     def forget(self, task_arn: str) -> None:
         """The task has ended: drop its values, and stop asking for them."""
         self._values.pop(task_arn, None)
-        asking = self._asking.pop(task_arn, None)
-        if asking is not None:
+        for asking in self._asking.get(task_arn, ()):
             asking.cancel()
 
-    async def _ask(self, task_arn: str, containers: Sequence[str]) -> None:
+    async def _ask(
+        self, task_arn: str, containers: Sequence[str], waiting: Callable[[str], None] | None = None
+    ) -> None:
         asking = asyncio.create_task(self._answers(task_arn, containers), name=f"secrets of {task_arn}")
-        self._asking[task_arn] = asking
-        await asyncio.wait([asking])
-        if self._asking.get(task_arn) is asking:
-            del self._asking[task_arn]
+        self._asking.setdefault(task_arn, set()).add(asking)
+        try:
+            await asyncio.wait([asking], timeout=_SOON_S)
+            if waiting is not None and not asking.done():
+                waiting(f"waits for the controller to tell the secrets of {', '.join(containers)}")
+            await asyncio.wait([asking])
+        finally:
+            asking.cancel()
+            self._asking[task_arn].discard(asking)
+            if not self._asking[task_arn]:
+                del self._asking[task_arn]
         if asking.cancelled():
             raise ResourceInitializationError("the task ended before its secrets came")
         try:

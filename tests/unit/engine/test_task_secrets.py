@@ -43,6 +43,10 @@ class Source:
         return [self.values[name] for name in containers if name in self.values]
 
 
+def nobody(_reason: str) -> None:
+    """Is told what takes long, and does not listen."""
+
+
 def record(*containers: acs.Container) -> TaskRecord:
     task = acs.Task(arn=ARN, family="web", version="1", containers=containers)
     plan = plan_task(task, 30.0, lambda: "0" * 20)
@@ -101,16 +105,16 @@ async def test_only_containers_that_need_values_and_are_still_to_be_made_are_ask
     )
     made = msgspec.structs.replace(task.state.containers[0], known=Status.CREATED)
     task.state = task.state.with_container(0, made)
-    await secrets.prepare(task)
+    await secrets.prepare(task, nobody)
     assert source.asked == [("new",)]
-    await TaskSecrets(source, FakeClock()).prepare(record(container("plain")))
+    await TaskSecrets(source, FakeClock()).prepare(record(container("plain")), nobody)
     assert source.asked == [("new",)]
 
 
 async def test_the_definition_that_is_kept_stays_without_values() -> None:
     secrets = TaskSecrets(Source(ContainerSecrets(name="app", secrets={"A": "hush"})), FakeClock())
     task = record(container(secrets=(SECRET,)))
-    await secrets.prepare(task)
+    await secrets.prepare(task, nobody)
     assert secrets.applied(task, "app").environment == {"A": "hush"}
     assert b"hush" not in msgspec.json.encode((task.definition, task.plan, task.state))
     secrets.forget(ARN)
@@ -120,25 +124,25 @@ async def test_the_definition_that_is_kept_stays_without_values() -> None:
 async def test_a_refusal_is_the_reason_that_the_task_stops_with() -> None:
     secrets = TaskSecrets(Source(error="unable to pull secrets or registry auth: no"), FakeClock())
     with pytest.raises(ResourceInitializationError) as caught:
-        await secrets.prepare(record(container(secrets=(SECRET,))))
+        await secrets.prepare(record(container(secrets=(SECRET,))), nobody)
     assert caught.value.reason == ("ResourceInitializationError: unable to pull secrets or registry auth: no")
 
 
 async def test_an_answer_that_leaves_a_container_out_is_a_refusal() -> None:
     with pytest.raises(ResourceInitializationError, match="leaves out the containers app"):
-        await TaskSecrets(Source(), FakeClock()).prepare(record(container(secrets=(SECRET,))))
+        await TaskSecrets(Source(), FakeClock()).prepare(record(container(secrets=(SECRET,))), nobody)
 
 
 async def test_without_anybody_to_ask_the_reason_says_so() -> None:
     with pytest.raises(ResourceInitializationError, match="nobody to ask for the secrets of containers app"):
-        await TaskSecrets(NoSecrets(), FakeClock()).prepare(record(container(secrets=(SECRET,))))
+        await TaskSecrets(NoSecrets(), FakeClock()).prepare(record(container(secrets=(SECRET,))), nobody)
 
 
 async def test_nobody_asks_on_for_a_task_that_has_ended() -> None:
     source = Source()
     source.answers.clear()
     secrets = TaskSecrets(source, FakeClock())
-    preparing = asyncio.create_task(secrets.prepare(record(container(secrets=(SECRET,)))))
+    preparing = asyncio.create_task(secrets.prepare(record(container(secrets=(SECRET,))), nobody))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     secrets.forget(ARN)
@@ -155,7 +159,7 @@ async def test_a_registry_login_is_asked_for_again_once_it_has_run_out() -> None
     source = Source(login)
     secrets = TaskSecrets(source, clock)
     task = record(container(registry_authentication=auth))
-    await secrets.prepare(task)
+    await secrets.prepare(task, nobody)
     assert await secrets.login(task, "app") == RegistryCredentials("AWS", "one")
     source.values["app"] = msgspec.structs.replace(
         login, registry_password="two", registry_expires_at=clock.now() + 9000
@@ -169,7 +173,7 @@ async def test_a_container_without_a_login_is_pulled_as_nobody() -> None:
     secrets = TaskSecrets(Source(ContainerSecrets(name="app")), FakeClock())
     task = record(container(secrets=(SECRET,)))
     assert await secrets.login(task, "app") is None
-    await secrets.prepare(task)
+    await secrets.prepare(task, nobody)
     assert await secrets.login(task, "app") is None
 
 
@@ -177,8 +181,21 @@ async def test_what_the_engine_quotes_of_a_value_is_hidden() -> None:
     values = ContainerSecrets(name="app", secrets={"A": "hush-hush"}, log_options={"max-size": "hush"})
     secrets = TaskSecrets(Source(values), FakeClock())
     task = record(container(secrets=(SECRET,)))
-    await secrets.prepare(task)
+    await secrets.prepare(task, nobody)
     error = CannotCreateContainerError("invalid option hush: A=hush-hush, 1")
     hidden = secrets.hidden(task, "app", error)
     assert isinstance(hidden, CannotCreateContainerError)
     assert str(hidden) == "invalid option (hidden): A=(hidden), 1"
+
+
+@pytest.mark.fake_loop
+async def test_people_are_told_what_a_task_waits_for() -> None:
+    source = Source(ContainerSecrets(name="app"))
+    source.answers.clear()
+    told: list[str] = []
+    secrets = TaskSecrets(source, FakeClock())
+    preparing = asyncio.create_task(secrets.prepare(record(container(secrets=(SECRET,))), told.append))
+    await asyncio.sleep(60)
+    assert told == ["waits for the controller to tell the secrets of app"]
+    source.answers.set()
+    await preparing
