@@ -88,7 +88,7 @@ class HostWatch:
 
     def _engines_network(self) -> Path:
         """The tables of the network that the engine is in, which need not be the agent's own."""
-        if self._network is None or not (self._network / "tcp").exists():  # the engine was started anew
+        if self._network is None or not _is_readable(self._network):  # the engine was started anew
             self._network = network_of_listener(self._engine_socket, self._proc)
         return self._network
 
@@ -131,7 +131,12 @@ def network_of_listener(unix_socket: Path | None, proc: Path) -> Path:
         except OSError:
             return own
     pid = _CREDENTIALS.unpack(credentials)[0]
-    return proc / str(pid) / "net" if (proc / str(pid) / "net" / "tcp").exists() else own
+    its = proc / str(pid) / "net"
+    return its if _is_readable(its) else own
+
+
+def _is_readable(network: Path) -> bool:
+    return os.access(network / "tcp", os.R_OK)
 
 
 def listening_sockets(network: Path) -> Iterator[ListeningSocket]:
@@ -141,8 +146,8 @@ def listening_sockets(network: Path) -> Iterator[ListeningSocket]:
     for table, protocol in _TABLES:
         try:
             lines = (network / table).read_text().splitlines()[1:]
-        except FileNotFoundError:
-            continue  # a kernel without IPv6
+        except OSError:
+            continue  # a kernel without IPv6, or tables that are not ours to see
         for line in lines:
             columns = line.split()
             if protocol == "udp" or columns[3] == _LISTENING:
