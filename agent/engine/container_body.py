@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
-from agent.engine.gpu_requests import device_requests
+from agent.engine.gpu_requests import device_requests, gpu_environment
 from agent.engine.namespaces import PAUSE_NAME, join, shared_namespaces
 from agent.engine.namespaces import uses_host_network as uses_host_network
 from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
@@ -30,6 +30,7 @@ METADATA_ID_LABEL = "homeport.metadata-id"
 """The id that the container asks for its metadata with; its environment holds it for as long as it lives."""
 
 _MIB = 1024 * 1024
+_LOG_BUFFER = "10m"
 _LEAST_MEMORY = 4 * _MIB
 _LEAST_SHARES, _MOST_SHARES = 2, 262144
 
@@ -65,7 +66,8 @@ def create_body(
         raise DockerClientConfigError(
             f"container {container.name} has healthCheckType docker but no Healthcheck"
         )
-    body["Env"] = [*(body.get("Env") or ()), *_region(task, body.get("Env") or ())]
+    added = (*_region(task, body.get("Env") or ()), *gpu_environment(task, container))
+    body["Env"] = [*(body.get("Env") or ()), *added]
     body["Labels"] = {**(body.get("Labels") or {}), **_labels(task, plan, container, owner)}
     body["HostConfig"] = host_config
     if shared_namespaces(task) and container.name != PAUSE_NAME:
@@ -127,6 +129,7 @@ def _host_config(
     if requests := device_requests(task, container):
         config["DeviceRequests"] = requests
     _decode_over(config, _document(container, "host_config", HostConfigError))
+    _complete_log_options(config)
     if task.network_mode and not config.get("NetworkMode"):
         config["NetworkMode"] = task.network_mode
     if config.get("NetworkMode") in ("host", "none"):
@@ -138,6 +141,15 @@ def _host_config(
     if task.ipc_mode in ("host", "none"):
         config["IpcMode"] = task.ipc_mode
     return config
+
+
+def _complete_log_options(host_config: dict[str, Any]) -> None:
+    """A driver that does not block gets ECS's size of buffer, unless the definition says another."""
+    log_config = host_config.get("LogConfig") or {}
+    options = log_config.get("Config") or {}
+    if options.get("mode") == "non-blocking" and "max-buffer-size" not in options:
+        buffered = {**options, "max-buffer-size": _LOG_BUFFER}
+        host_config["LogConfig"] = {**log_config, "Config": buffered}
 
 
 def _docker_name(plan: TaskPlan, name: str) -> str:

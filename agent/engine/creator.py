@@ -1,4 +1,4 @@
-"""Creates a task's containers, and the volumes that they mount."""
+"""Creates a task's containers."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,7 @@ import msgspec
 
 from agent.engine.book import TaskRecord
 from agent.engine.container_body import (
-    CLUSTER_LABEL,
     METADATA_ID_LABEL,
-    OWNER_LABEL,
     TASK_ARN_LABEL,
     create_body,
 )
@@ -21,7 +19,7 @@ from agent.engine.port_ranges import HostPortRanges, dynamic_range
 from agent.engine.ports import ranges_of
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
-from agent.protocol.arn import last_segment
+from agent.engine.volumes import Volumes
 from agent.protocol.clock import Clock
 
 
@@ -48,6 +46,7 @@ class Creator:
         self._docker = docker
         self._resources = resources
         self._settings = settings
+        self._volumes = Volumes(docker, settings.owner)
         self._host_ranges = HostPortRanges(dynamic_range(settings.dynamic_ports), settings.reserved_ports)
         self._clock = clock
 
@@ -80,7 +79,7 @@ class Creator:
             body["Env"] = with_endpoints(body["Env"], record.definition, metadata_id)
             body["Labels"][METADATA_ID_LABEL] = metadata_id
         self._settings.log_limits.apply(body["HostConfig"])
-        await self._create_volumes(record, {mount.source_volume for mount in definition.mount_points})
+        await self._volumes.ensure(record, container)
         try:
             return await self._docker.create(docker_name, body)
         except ContainerNameTakenError:
@@ -91,16 +90,3 @@ class Creator:
             return there.docker_id
         except DockerTimeoutError as error:
             raise DockerTimeoutError(f"Could not transition to created; {error}") from error
-
-    async def _create_volumes(self, record: TaskRecord, mounted: set[str | None]) -> None:
-        for volume in record.plan.volumes:
-            if volume.create and volume.name in mounted:
-                labels = dict(volume.labels)
-                if volume.task_scoped:
-                    labels |= {
-                        TASK_ARN_LABEL: record.plan.arn,
-                        CLUSTER_LABEL: last_segment(record.definition.task_cluster_arn or ""),
-                        OWNER_LABEL: self._settings.owner,
-                    }
-                body = {"Name": volume.source, "Driver": volume.driver, "DriverOpts": volume.driver_opts}
-                await self._docker.create_volume({**body, "Labels": labels})

@@ -1,7 +1,7 @@
 """From a task of a payload to the plan that the state machine works on.
 
 What is wrong with the task itself is an ``InvalidTaskError``; what is right but beyond this agent or this
-host is a sentence from ``refusal``, with which the task is stopped.
+host is a sentence from ``refusals``, with which the task is stopped.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec.structs import replace
 
-from agent.engine.namespaces import PAUSE_NAME, has_own_network, shared_namespaces, uses_host_network
+from agent.engine.namespaces import PAUSE_NAME, has_own_network, uses_host_network
 from agent.engine.ordering import find_cycle
 from agent.engine.payload_documents import InvalidTaskError as InvalidTaskError
 from agent.engine.payload_documents import command_of
@@ -28,8 +28,6 @@ _CONDITIONS: dict[str, Condition] = {
     "HEALTHY": "HEALTHY",
 }
 _DESIRED = ("NONE", "MANIFEST_PULLED", "CREATED", "RUNNING", "STOPPED", "UNKNOWN", "DEAD")
-_NETWORK_MODES = ("", "bridge", "host", "none", "awsvpc")
-_SHARED_BY = {"network": "networkMode awsvpc", "pid": "pidMode task", "ipc": "ipcMode task"}
 DEFAULT_RESTART_ATTEMPT_PERIOD_S = 300
 """ECS's."""
 _MIB = 1024 * 1024
@@ -68,34 +66,6 @@ def stripped(task: acs.Task) -> acs.Task:
         role_credentials=without_secrets(task.role_credentials),
         execution_role_credentials=without_secrets(task.execution_role_credentials),
     )
-
-
-def refusal(task: acs.Task) -> str:
-    """Why this agent cannot run a well-formed task; empty if it can."""
-    for what in _unsupported(task):
-        return f"ResourceInitializationError: {what} is not supported by this agent"
-    for container in task.containers:
-        if container.memory and task.memory and container.memory > task.memory:
-            return (
-                f"resource cannot be initialized for task {task.arn}: the memory of container "
-                f"{container.name} ({container.memory} MiB) is above that of the task ({task.memory} MiB)"
-            )
-    return ""
-
-
-def _unsupported(task: acs.Task) -> Iterator[str]:
-    if (task.network_mode or "") not in _NETWORK_MODES:
-        yield f"networkMode {task.network_mode}"
-    if all(container.name != PAUSE_NAME for container in task.containers):
-        for namespace in shared_namespaces(task):
-            yield f"{_SHARED_BY[namespace]} on the Docker engine's architecture"
-    if task.proxy_configuration is not None:
-        yield "proxyConfiguration"
-    if any(volume.type not in (None, "host", "docker") for volume in task.volumes):
-        yield "a volume that is neither a host path nor a docker volume"
-    for container in task.containers:
-        if container.firelens_configuration is not None:
-            yield f"firelensConfiguration (container {container.name})"
 
 
 def demand(task: acs.Task) -> Resources:
@@ -221,6 +191,7 @@ def _plan_volume(volume: acs.Volume, arn: str, prefix: str, token: Callable[[], 
             labels=docker.labels or {},
             create=not shared or bool(docker.autoprovision),
             task_scoped=not shared,
+            shared=shared,
         )
     if volume.type in (None, "host") and volume.host is not None:
         if volume.host.source_path:

@@ -13,6 +13,7 @@ from agent.engine.errors import (
     CannotRemoveImageError,
     CannotRemoveVolumeError,
     NoSuchImageError,
+    NoSuchVolumeError,
 )
 from agent.engine.records import ImageInspection, image_from_engine
 
@@ -82,6 +83,22 @@ class StorageCalls(Calls):
             self._json, "GET", "/system/df", limit=self._limits.list, error=CannotInspectContainerError
         )
         return cast("Mapping[str, Any]", await self._call(self._work, "disk_usage", request))
+
+    async def has_volume(self, name: str) -> bool:
+        """Whether there is a docker volume of that name."""
+        request = partial(
+            self._request,
+            "GET",
+            f"/volumes/{name}",
+            limit=self._limits.inspect,
+            error=CannotCreateVolumeError,
+            errors={404: NoSuchVolumeError},
+        )
+        try:
+            await self._call(self._look, "inspect_volume", request, priority=URGENT)
+        except NoSuchVolumeError:
+            return False
+        return True
 
     async def create_volume(self, body: Mapping[str, Any]) -> None:
         """Create a docker volume from a raw body; one of the same name and driver is left as it is."""

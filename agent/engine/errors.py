@@ -95,6 +95,10 @@ class CannotCreateVolumeError(EngineError):
     name = "CannotCreateVolumeError"
 
 
+class NoSuchVolumeError(EngineError):
+    """No docker volume has that name."""
+
+
 class CannotRemoveVolumeError(EngineError):
     """A docker volume could not be removed."""
 

@@ -154,7 +154,9 @@ class PlannedVolume(msgspec.Struct, frozen=True, kw_only=True):
     driver_opts: dict[str, str] = {}
     labels: dict[str, str] = {}
     create: bool = False
-    """It is a docker volume that is made before the first container that mounts it."""
+    """It is a docker volume that is made before the first container that mounts it, if need be."""
+    shared: bool = False
+    """It is a docker volume that outlives its tasks, and is used as it is if it is there."""
     task_scoped: bool = False
     """It is removed with the task's containers."""
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from agent.engine.container_body import create_body
-from agent.engine.definition import demand, plan_task, refusal, stripped
+from agent.engine.definition import demand, plan_task, stripped
 from agent.engine.errors import DockerClientConfigError, HostConfigError
 from agent.engine.payload_documents import InvalidTaskError
 from agent.engine.ports import fixed_bindings, reported_bindings
 from agent.engine.records import PortBinding
-from agent.engine.states import Dependency, TaskPlan
+from agent.engine.refusals import refusal
+from agent.engine.states import Dependency, RestartPlan, TaskPlan
 from agent.protocol import acs
 from tests.unit.engine.builders import ARN, acs_container, acs_task
 
@@ -310,3 +311,50 @@ def test_bindings_to_all_of_ipv6_are_left_out_unless_wanted() -> None:
 
     assert [b.bind_ip for b in reported_bindings(ports, with_ipv6=False)] == ["0.0.0.0"]
     assert [b.bind_ip for b in reported_bindings(ports, with_ipv6=True)] == ["0.0.0.0", "::"]
+
+
+def test_what_has_no_effect_here_is_refused_by_name() -> None:
+    ebs = acs.Attachment(attachment_type="amazonebs")
+    for task, what in (
+        (acs_task(attachments=(ebs,)), "an attached EBS volume"),
+        (acs_task(enable_fault_injection=True), "enableFaultInjection"),
+        (acs_task(acs_container(credential_specs=("x",))), "credentialSpecs (container web)"),
+        (acs_task(elastic_network_interfaces=(acs.ElasticNetworkInterface(),)), "a network interface"),
+        (acs_task(associations=(acs.Association(type="elastic-inference"),)), "not a GPU"),
+    ):
+        assert what in refusal(task)
+
+
+def test_a_log_driver_that_does_not_block_gets_the_buffer_of_ecs() -> None:
+    def options(**given: str) -> object:
+        log = {"LogConfig": {"Type": "json-file", "Config": given}}
+        container = acs_container(docker_config=acs.DockerConfig(host_config=json.dumps(log)))
+        return body_of(acs_task(container))["HostConfig"]["LogConfig"]["Config"]
+
+    assert options(mode="non-blocking") == {"mode": "non-blocking", "max-buffer-size": "10m"}
+    assert options(**{"mode": "non-blocking", "max-buffer-size": "1m"})["max-buffer-size"] == "1m"  # type: ignore[index]
+    assert options(mode="blocking") == {"mode": "blocking"}
+
+
+def test_gpus_are_asked_of_the_engine_and_told_to_the_container() -> None:
+    gpus = tuple(acs.Association(type="gpu", name=name, containers=("web",)) for name in ("GPU-1", "GPU-2"))
+    body = body_of(acs_task(acs_container("web"), associations=gpus))
+
+    assert body["HostConfig"]["DeviceRequests"] == [
+        {"Driver": "nvidia", "DeviceIDs": ["GPU-1", "GPU-2"], "Capabilities": [["gpu"]]}
+    ]
+    assert "NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2" in body["Env"]
+    assert not any(entry.startswith("NVIDIA") for entry in body_of(acs_task())["Env"])
+
+
+def test_a_restart_policy_has_ecs_default_period() -> None:
+    def restart(**members: Any) -> object:
+        return (
+            planned(acs_task(acs_container(restart_policy=acs.RestartPolicy(**members))))
+            .containers[0]
+            .restart
+        )
+
+    assert restart(enabled=False) is None
+    assert restart(enabled=True, ignored_exit_codes=(0, 7)) == RestartPlan((0, 7), 300.0)
+    assert restart(enabled=True, restart_attempt_period=60) == RestartPlan((), 60.0)

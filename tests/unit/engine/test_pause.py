@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from agent.engine.container_body import create_body
-from agent.engine.definition import demand, plan_task, refusal
+from agent.engine.definition import demand, plan_task
 from agent.engine.namespaces import PAUSE_NAME, with_pause_container
 from agent.engine.ordering import find_cycle
 from agent.engine.pause_program import can_pause, pause_program
+from agent.engine.refusals import refusal
 from agent.protocol import acs
 from tests.unit.engine.builders import acs_container, acs_task
 

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from agent.engine.book import TaskRecord
-from agent.engine.definition import plan_task, refusal
+from agent.engine.definition import plan_task
 from agent.engine.errors import CannotCreateContainerError, ResourceInitializationError
+from agent.engine.refusals import refusal
 from agent.engine.registry_credentials import RegistryCredentials
 from agent.engine.states import Status
 from agent.engine.task_secrets import NoSecrets, SecretsUnavailableError, TaskSecrets, with_values
