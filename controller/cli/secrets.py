@@ -53,13 +53,17 @@ def set_(name: str, value: str | None, data_dir: Path | None) -> None:
 
 
 def _read_value(name: str) -> str:
-    if sys.stdin.isatty():
+    if _is_terminal():
         return str(click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True))
     try:
         text = sys.stdin.read()
     except UnicodeDecodeError:
         raise CommandFailed(f"the value of {name} is not text", "give it in base64", ExitCode.USAGE) from None
     return text.removesuffix("\n")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @secret.command(name="list", short_help="List secrets, without their values.")

@@ -95,3 +95,19 @@ def test_roles_are_listed_and_removed(calls: list[tuple[str, dict[str, Any]]]) -
     assert line.split()[:3] == ["worker", "viewer,RunTask", "-"]
     assert run("role", "rm", "worker")[0] == 0
     assert calls[-1][1] == {"name": "worker"}
+
+
+def test_on_a_terminal_a_value_is_asked_for_twice_and_not_shown(
+    calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def prompt(text: str, **how: Any) -> str:
+        asked.append(how)
+        return "typed"
+
+    monkeypatch.setattr("controller.cli.secrets.click.prompt", prompt)
+    monkeypatch.setattr("controller.cli.secrets._is_terminal", lambda: True)
+    assert run("secret", "set", "db/password")[0] == 0
+    assert calls[-1][1]["value"] == "typed"
+    assert asked == [{"hide_input": True, "confirmation_prompt": True}]
