@@ -15,9 +15,7 @@ from aiohttp import web
 
 from agent.endpoints.storage import Handler
 from agent.engine.book import TaskRecord
-from agent.engine.container_body import uses_host_network
-from agent.engine.definition import docker_document
-from agent.engine.states import ContainerState, Status, reported
+from agent.engine.states import ContainerPlan, ContainerState, Status, reported
 from agent.engine.waiting import Account
 from agent.protocol import acs
 from agent.protocol.resources import Resources
@@ -126,7 +124,7 @@ def task_body(record: TaskRecord) -> dict[str, Any]:
         "Family": record.definition.family or "",
         "Version": record.definition.version or "",
         "Containers": [
-            _container_body(record, record.container(plan.name), plan.docker_name, container)
+            _container_body(record, record.container(plan.name), plan, container)
             for plan, container in zip(record.plan.containers, state.containers, strict=True)
             if not plan.internal
         ],
@@ -159,11 +157,11 @@ def _resources_body(resources: Resources) -> dict[str, Any]:
 
 
 def _container_body(
-    record: TaskRecord, definition: acs.Container, docker_name: str, state: ContainerState
+    record: TaskRecord, definition: acs.Container, plan: ContainerPlan, state: ContainerState
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "DockerId": state.docker_id or "",
-        "DockerName": docker_name if state.known >= Status.CREATED else "",
+        "DockerName": plan.docker_name if state.known >= Status.CREATED else "",
         "Name": definition.name or "",
         "Image": definition.image or "",
         "ImageID": state.image_id or "",
@@ -182,7 +180,8 @@ def _container_body(
             for binding in state.network_bindings
             if not binding.container_port_range
         ]
-    body["Networks"] = [{"NetworkMode": _network_mode(record.definition, definition), "IPv4Addresses": []}]
+    if addresses := _own_addresses(record):
+        body["Networks"] = [{"NetworkMode": "awsvpc", "IPv4Addresses": addresses}]
     sources = {volume.name: volume.source for volume in record.plan.volumes}
     if definition.mount_points:
         body["Volumes"] = [
@@ -193,14 +192,15 @@ def _container_body(
             }
             for mount in definition.mount_points
         ]
+    if plan.restart is not None:
+        body["RestartCount"] = state.restarts
     return body
 
 
-def _network_mode(task: acs.Task, container: acs.Container) -> str:
-    if uses_host_network(task, container):
-        return "host"
-    mode = docker_document(container, "host_config").get("NetworkMode") or task.network_mode
-    return str(mode or "bridge")
+def _own_addresses(record: TaskRecord) -> list[str]:
+    """Those of the task's own network interface, if it has one."""
+    interfaces = [state.network_interface for state in record.state.containers]
+    return [interface.private_ipv4_address for interface in interfaces if interface is not None]
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

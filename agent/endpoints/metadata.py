@@ -6,13 +6,15 @@ configuration, ARNs of containers, host addresses of ports, launch type, service
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_interface
 from typing import Any
 
 import msgspec
 
 from agent.engine.book import TaskRecord
 from agent.engine.container_body import ESSENTIAL_LABEL, METADATA_ID_LABEL, OWNER_LABEL
-from agent.engine.details import ContainerDetails
+from agent.engine.details import ContainerDetails, NetworkDetails
+from agent.engine.namespaces import has_own_network
 from agent.engine.states import ContainerPlan, ContainerState, Status
 from agent.protocol import acs
 
@@ -29,6 +31,8 @@ class ContainerView(msgspec.Struct, frozen=True):
     plan: ContainerPlan
     state: ContainerState
     details: ContainerDetails | None
+    pause: ContainerDetails | None = None
+    """The container that holds the task's own network, if the task has one."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -96,9 +100,11 @@ def container_v4(record: TaskRecord, view: ContainerView) -> dict[str, Any]:
         body["LogDriver"] = view.details.log_driver
         if options:
             body["LogOptions"] = options
-        body["Networks"] = _networks(view.details)
+        body["Networks"] = _networks(view, view.details)
     if view.definition.container_arn:
         body["ContainerARN"] = view.definition.container_arn
+    if view.plan.restart is not None:
+        body["RestartCount"] = view.state.restarts
     return body
 
 
@@ -108,7 +114,7 @@ def container_v3(record: TaskRecord, view: ContainerView) -> dict[str, Any]:
     if view.details is not None:
         body["Networks"] = [
             {key: network[key] for key in ("NetworkMode", "IPv4Addresses", "IPv6Addresses") if key in network}
-            for network in _networks(view.details)
+            for network in _networks(view, view.details)
         ]
     return body
 
@@ -148,11 +154,9 @@ def _container(record: TaskRecord, view: ContainerView, *, with_host_ip: bool) -
     if ports := _ports(record, state, with_host_ip=with_host_ip):
         body["Ports"] = ports
     if details is not None:
-        body["Labels"] = {
-            name: value for name, value in details.labels.items() if name not in _OWN_LABELS
-        }
-    body["DesiredStatus"] = state.desired.name
-    body["KnownStatus"] = state.known.name
+        body["Labels"] = {name: value for name, value in details.labels.items() if name not in _OWN_LABELS}
+    body["DesiredStatus"] = _container_status(view.plan, state.desired)
+    body["KnownStatus"] = _container_status(view.plan, state.known)
     if state.exit_code is not None:
         body["ExitCode"] = state.exit_code
     body["Limits"] = {
@@ -160,7 +164,7 @@ def _container(record: TaskRecord, view: ContainerView, *, with_host_ip: bool) -
         "Memory": definition.memory or 0,
     }
     body |= _times(CreatedAt=state.created_at, StartedAt=state.started_at, FinishedAt=state.finished_at)
-    body["Type"] = "NORMAL"
+    body["Type"] = _type(record, view.plan)
     if view.plan.health_checked:
         body["Health"] = _health(state, details)
     if details is not None and details.mounts:
@@ -180,9 +184,11 @@ def _container(record: TaskRecord, view: ContainerView, *, with_host_ip: bool) -
 
 
 def _ports(record: TaskRecord, state: ContainerState, *, with_host_ip: bool) -> list[dict[str, Any]]:
-    own_address = record.definition.network_mode == "awsvpc"
+    own_address = has_own_network(record.definition)
     ports = []
     for binding in state.network_bindings:
+        if binding.container_port_range:
+            continue  # ECS's metadata knows single ports only
         port: dict[str, Any] = {
             "ContainerPort": binding.container_port,
             "Protocol": binding.protocol,
@@ -194,10 +200,41 @@ def _ports(record: TaskRecord, state: ContainerState, *, with_host_ip: bool) -> 
     return ports
 
 
-def _networks(details: ContainerDetails) -> list[dict[str, Any]]:
+def _networks(view: ContainerView, details: ContainerDetails) -> list[dict[str, Any]]:
+    if view.pause is not None:
+        return [_own_network(view.pause, network) for network in view.pause.networks]
     if not details.networks:
         return [{"NetworkMode": details.network_mode, "IPv4Addresses": [""]}]
     return [{"NetworkMode": network.name, "IPv4Addresses": [network.ipv4]} for network in details.networks]
+
+
+def _own_network(pause: ContainerDetails, network: NetworkDetails) -> dict[str, Any]:
+    """The task's network interface, told as ECS tells of the one that it attaches in networkMode awsvpc."""
+    body: dict[str, Any] = {"NetworkMode": "awsvpc", "IPv4Addresses": [network.ipv4]}
+    if network.ipv6:
+        body["IPv6Addresses"] = [network.ipv6]
+    body |= {"AttachmentIndex": 0, "MACAddress": network.mac_address}
+    if network.ipv4:
+        subnet = ip_interface(f"{network.ipv4}/{network.ipv4_prefix}").network
+        body["IPv4SubnetCIDRBlock"] = str(subnet)
+    if pause.dns:
+        body["DomainNameServers"] = list(pause.dns)
+    if pause.dns_search:
+        body["DomainNameSearchList"] = list(pause.dns_search)
+    if network.ipv4_gateway:
+        body["SubnetGatewayIpv4Address"] = f"{network.ipv4_gateway}/{network.ipv4_prefix}"
+    return body
+
+
+def _type(record: TaskRecord, plan: ContainerPlan) -> str:
+    if not plan.internal:
+        return "NORMAL"
+    return "CNI_PAUSE" if has_own_network(record.definition) else "NAMESPACE_PAUSE"
+
+
+def _container_status(plan: ContainerPlan, status: Status) -> str:
+    """A pause container that runs has done its part: ECS says that what it provides is there."""
+    return "RESOURCES_PROVISIONED" if plan.internal and status is Status.RUNNING else status.name
 
 
 def _health(state: ContainerState, details: ContainerDetails | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from agent.endpoints.task_protection import TaskProtection
 from agent.engine.book import TaskRecord
 from agent.engine.details import ContainerDetails
 from agent.engine.errors import EngineError
+from agent.engine.namespaces import has_own_network
 from agent.engine.role_credentials import RoleCredentials
 from agent.engine.states import Status
 
@@ -105,10 +106,18 @@ class TaskServer:
 
     async def _view(self, record: TaskRecord, position: int) -> ContainerView:
         plan, state = record.plan.containers[position], record.state.containers[position]
-        details = None
+        details = pause = None
         if state.docker_id:
             details = await self._details_of(plan.docker_name, state.started_at, fresh=plan.health_checked)
-        return ContainerView(record.definition.containers[position], plan, state, details)
+        if has_own_network(record.definition):
+            pause = await self._pause_of(record)
+        return ContainerView(record.definition.containers[position], plan, state, details, pause)
+
+    async def _pause_of(self, record: TaskRecord) -> ContainerDetails | None:
+        for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
+            if plan.internal and state.docker_id:
+                return await self._details_of(plan.docker_name, state.started_at, fresh=False)
+        return None
 
     async def _details_of(
         self, docker_name: str, started_at: float | None, *, fresh: bool
@@ -138,7 +147,7 @@ class TaskServer:
         record, _ = self._found(request, version, "task stats")
         body = {}
         for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
-            if state.docker_id:
+            if state.docker_id and not plan.internal:
                 stats = await self._tasks.container_stats(state.docker_id, plan.docker_name)
                 body[state.docker_id] = _of_version(version, stats or {})
         return json_answer(body)

@@ -23,7 +23,9 @@ class Running(msgspec.Struct, frozen=True, gc=False):
     task_arn: str
     name: str
     own_network: bool
-    """It has a network namespace of its own, so that its interfaces' counters are its own too."""
+    """It, or its task, has a network namespace of its own, whose interfaces' counters are told."""
+    restarts: int | None = None
+    """How often its restart policy has had it started again; None if it has none."""
 
 
 class Place:

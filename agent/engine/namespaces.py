@@ -54,6 +54,12 @@ def publishes_ports(task: acs.Task, container: acs.Container) -> bool:
     return mode not in ("host", "none", "awsvpc")
 
 
+def counts_network(task: acs.Task, container: acs.Container) -> bool:
+    """Whether the container has interfaces whose counters are its own, or its task's."""
+    mode = docker_document(container, "host_config").get("NetworkMode") or task.network_mode
+    return mode not in ("host", "none")
+
+
 def with_pause_container(task: acs.Task, image: str | None) -> acs.Task:
     """The task with the container that holds its namespaces, of ``image``; as it is if it shares none, or if
     there is no image.

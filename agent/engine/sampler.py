@@ -104,7 +104,7 @@ class Sampler:
     async def _asked(self, container: Running) -> Sample | None:
         try:
             figures = await self._docker.stats(container.docker_id)
-            return sample_from_engine(figures, self._clock.monotonic())
+            return sample_from_engine(figures, container, self._clock.monotonic())
         except (EngineError, KeyError) as error:
             log.debug("no_statistics", container=container.name, task=container.task_arn, reason=str(error))
             return None

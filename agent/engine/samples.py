@@ -47,6 +47,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     read_bytes: int | None = None
     """From block devices; None where the kernel does not count it."""
     written_bytes: int | None = None
+    restarts: int | None = None
+    """How often the container had been started again; None if it has no restart policy."""
 
 
 def take_sample(place: Place, container: Running, at: float, machine_s: float) -> Sample:
@@ -78,10 +80,11 @@ def take_sample(place: Place, container: Running, at: float, machine_s: float) -
         machine_s=machine_s,
         read_bytes=read,
         written_bytes=written,
+        restarts=container.restarts,
     )
 
 
-def sample_from_engine(body: Mapping[str, Any], at: float) -> Sample:
+def sample_from_engine(body: Mapping[str, Any], container: Running, at: float) -> Sample:
     """A sample out of the engine's own figures.
 
     Raises ``KeyError`` for a container that has just ended, whose figures are empty.
@@ -100,6 +103,7 @@ def sample_from_engine(body: Mapping[str, Any], at: float) -> Sample:
         machine_s=cpu.get("system_cpu_usage", 0) / _NANOSECONDS,
         read_bytes=None if blocks is None else _by_operation(blocks, "read"),
         written_bytes=None if blocks is None else _by_operation(blocks, "write"),
+        restarts=container.restarts,
     )
 
 

@@ -64,6 +64,7 @@ class Usage:
             memory_stats_set=_condensed(memory),
             network_stats_set=_network_stats(window),
             storage_stats_set=_storage_stats(window),
+            restart_stats_set=_restart_stats(window),
         )
 
 
@@ -96,6 +97,12 @@ def _storage_stats(window: tuple[Sample, ...]) -> tcs.StorageStatsSet | None:
     if not read or not written:
         return None
     return tcs.StorageStatsSet(read_size_bytes=_whole(read), write_size_bytes=_whole(written))
+
+
+def _restart_stats(window: tuple[Sample, ...]) -> tcs.RestartStatsSet | None:
+    """How often the container was started again within the window."""
+    counts = [sample.restarts for sample in window if sample.restarts is not None]
+    return tcs.RestartStatsSet(restart_count=max(0, counts[-1] - counts[0])) if counts else None
 
 
 def _whole(values: list[int]) -> tcs.ULongStatsSet:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from agent.engine.book import TaskRecord
 from agent.engine.cgroups import Running
 from agent.engine.changes import KnownTask
-from agent.engine.container_body import uses_host_network
 from agent.engine.disk import DiskCondition
+from agent.engine.namespaces import counts_network
 from agent.engine.states import Status, reported
 from agent.engine.statistics import Usage
 from agent.protocol import tcs
@@ -81,7 +81,8 @@ def running_containers(records: Iterable[TaskRecord]) -> tuple[Running, ...]:
             docker_id=state.docker_id,
             task_arn=record.plan.arn,
             name=plan.name,
-            own_network=not uses_host_network(record.definition, record.container(plan.name)),
+            own_network=counts_network(record.definition, record.container(plan.name)),
+            restarts=state.restarts if plan.restart is not None else None,
         )
         for record in records
         for plan, state in zip(record.plan.containers, record.state.containers, strict=True)

@@ -22,7 +22,7 @@ from agent.engine.changes import NetworkBinding
 from agent.engine.details import ContainerDetails, Mount, NetworkDetails
 from agent.engine.errors import EngineError, NoSuchContainerError
 from agent.engine.role_credentials import RoleCredentials
-from agent.engine.states import HealthChanged, Started
+from agent.engine.states import HealthChanged, RestartPlan, Started
 from agent.protocol import acs
 from agent.protocol.clock import SystemClock
 from agent.protocol.signing import Credentials
@@ -86,6 +86,7 @@ class Engine:
         )
         self.record = TaskRecord(definition, machine.plan, machine.state)
         self.asked = 0
+        self.details: dict[str, ContainerDetails] = {}
         self.failure: EngineError | None = None
 
     def records(self) -> tuple[TaskRecord, ...]:
@@ -95,7 +96,7 @@ class Engine:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
-        return DETAILS
+        return self.details.get(docker_name, DETAILS)
 
     async def container_stats(self, docker_id: str, docker_name: str) -> Mapping[str, Any] | None:
         return STATS if docker_id == DOCKER_ID else None
@@ -484,3 +485,55 @@ def test_callers_who_have_been_quiet_are_forgotten() -> None:
     allowances.allow("one more")
 
     assert allowances.allow("0")
+
+
+# --- networks of tasks --------------------------------------------------------------------------------------
+
+
+async def test_containers_of_an_awsvpc_task_show_the_network_of_the_task() -> None:
+    pause_plan = replace(container("~internal~ecs~pause"), internal=True, metadata_id="pause-id")
+    restarting = replace(
+        container("web"), metadata_id=OWN_ID, restart=RestartPlan(ignored_exit_codes=(), attempt_period=60.0)
+    )
+    machine = Machine(plan(restarting, pause_plan)).run_up()
+    definition = acs_task(acs_container(), acs_container("~internal~ecs~pause"), network_mode="awsvpc")
+    pause = replace(
+        DETAILS,
+        networks=(
+            NetworkDetails(
+                name="bridge",
+                ipv4="172.17.0.5",
+                ipv4_prefix=16,
+                ipv4_gateway="172.17.0.1",
+                mac_address="02:42:ac:11:00:05",
+            ),
+        ),
+        dns=("10.0.0.2",),
+    )
+    async with serving() as served:
+        served.engine.record = TaskRecord(definition, machine.plan, machine.state)
+        served.engine.details = {
+            "docker-web": replace(DETAILS, networks=()),
+            "docker-~internal~ecs~pause": pause,
+        }
+        _, task = await served.get(f"/v4/{OWN_ID}/task")
+        _, third = await served.get(f"/v3/{OWN_ID}")
+        _, stats = await served.get(f"/v4/{OWN_ID}/task/stats")
+
+    web, internal = task["Containers"]
+    assert web["Networks"] == [
+        {
+            "NetworkMode": "awsvpc",
+            "IPv4Addresses": ["172.17.0.5"],
+            "AttachmentIndex": 0,
+            "MACAddress": "02:42:ac:11:00:05",
+            "IPv4SubnetCIDRBlock": "172.17.0.0/16",
+            "DomainNameServers": ["10.0.0.2"],
+            "SubnetGatewayIpv4Address": "172.17.0.1/16",
+        }
+    ]
+    assert third["Networks"] == [{"NetworkMode": "awsvpc", "IPv4Addresses": ["172.17.0.5"]}]
+    assert (web["Type"], web["KnownStatus"], web["RestartCount"]) == ("NORMAL", "RUNNING", 0)
+    assert (internal["Type"], internal["KnownStatus"]) == ("CNI_PAUSE", "RESOURCES_PROVISIONED")
+    assert "RestartCount" not in third
+    assert list(stats) == ["id-web"]

@@ -175,7 +175,7 @@ def test_the_engines_own_figures_take_the_place_of_files() -> None:
             "io_service_bytes_recursive": [{"op": "Read", "value": 3}, {"op": "Write", "value": 4}]
         },
     }
-    assert sample_from_engine(body, 1.0) == Sample(
+    assert sample_from_engine(body, CONTAINER, 1.0) == Sample(
         at=1.0,
         cpu_s=3.0,
         memory=8 * MIB,
@@ -186,7 +186,7 @@ def test_the_engines_own_figures_take_the_place_of_files() -> None:
         written_bytes=4,
     )
     with pytest.raises(KeyError):
-        sample_from_engine({"cpu_stats": {}, "memory_stats": {}}, 1.0)
+        sample_from_engine({"cpu_stats": {}, "memory_stats": {}}, CONTAINER, 1.0)
 
 
 def test_dockers_statistics_are_told_in_its_shape_from_version_one(tmp_path: Path, places: Places) -> None:

@@ -43,6 +43,19 @@ def test_block_devices_are_told_of_where_the_kernel_counts_them() -> None:
     assert metric.storage_stats_set is None
 
 
+def test_restarts_within_the_window_are_counted() -> None:
+    usage = Usage(cpus=1)
+    for at, restarts in ((0.0, 3), (5.0, 3), (10.0, 5)):
+        usage.add([(CONTAINER, Sample(at, 0.0, MIB, restarts=restarts))])
+    (metric,) = usage.metrics("arn", since=4.0)
+    assert metric.restart_stats_set is not None
+    assert metric.restart_stats_set.restart_count == 2
+
+    usage.add([(CONTAINER, Sample(15.0, 0.0, MIB))])
+    (metric,) = usage.metrics("arn", since=14.0)
+    assert metric.restart_stats_set is not None
+
+
 def test_a_container_that_was_started_again_counts_from_nothing() -> None:
     usage = Usage(cpus=1)
     for at, cpu_s, received in ((0.0, 100.0, 5000), (10.0, 1.0, 100)):
