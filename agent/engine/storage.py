@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 5.0
 """Time between two looks at the disks."""
-RELIEF_S = 60.0
+RELIEF_S = 15.0
 """Time between two attempts to make room, while there is nothing more to be had at once."""
 
 

@@ -78,14 +78,17 @@ def running_engine(log: Path) -> Iterator[None]:
         process.wait(timeout=30)
 
 
-def make_busybox_image(connection: docker.DockerClient, reference: str = IMAGE) -> str:
+def make_busybox_image(
+    connection: docker.DockerClient, reference: str = IMAGE, *, ballast: bytes = b""
+) -> str:
     """Import an image with a static busybox, its applets and a small web page; returns its reference.
 
-    Its command sleeps for an hour. `httpd -f -p 80 -h /www` serves the page.
+    Its command sleeps for an hour. `httpd -f -p 80 -h /www` serves the page. `ballast` makes a layer that no
+    other image has.
     """
     repository, _, tag = reference.rpartition(":")
     connection.api.import_image_from_data(
-        _busybox_archive(),
+        _busybox_archive(ballast),
         repository=repository,
         tag=tag,
         changes=['CMD ["/bin/sleep","3600"]', f"LABEL {TEST_LABEL}={SESSION_ID}"],
@@ -93,7 +96,7 @@ def make_busybox_image(connection: docker.DockerClient, reference: str = IMAGE) 
     return reference
 
 
-def _busybox_archive() -> bytes:
+def _busybox_archive(ballast: bytes) -> bytes:
     applets = subprocess.run([_BUSYBOX, "--list"], capture_output=True, text=True, check=True, timeout=10)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -102,6 +105,7 @@ def _busybox_archive() -> bytes:
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             archive.addfile(entry)
         _add_file(archive, "bin/busybox", _BUSYBOX.read_bytes(), mode=0o755)
+        _add_file(archive, "etc/ballast", ballast)
         _add_file(archive, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\n")
         _add_file(archive, "etc/group", b"root:x:0:\n")
         _add_file(archive, "www/index.html", b"hello from homeport\n")

@@ -84,14 +84,3 @@ def test_a_deployment_stays_with_the_image_of_its_first_task_until_a_new_one_is_
         "DescribeServiceRevisions", serviceRevisionArns=[deployment["targetServiceRevisionArn"]]
     )["serviceRevisions"]
     assert [image["imageDigest"] for image in revision["containerImages"]] == [second]
-
-
-def test_without_version_consistency_every_task_runs_what_the_tag_means_now(
-    homeport: Homeport, tag: MovingTag
-) -> None:
-    first = tag.move()
-    container = {"image": tag.reference, "stopTimeout": 1, "versionConsistency": "disabled"}
-    homeport.create_service("web", homeport.register("web", container), 1)
-    second = tag.move()
-    homeport.ecs("UpdateService", service="web", desiredCount=2)
-    assert digests(homeport, 2) == {first, second}
