@@ -35,15 +35,14 @@ from controller.gateway.socket import AgentSocket
 from controller.secrets.resolver import SecretsResolver
 from controller.state.entities import (
     ContainerInstance,
-    Deployment,
     DesiredStatus,
     Document,
     Task,
     TaskDefinition,
-    deployment_key,
     task_definition_key,
     task_key,
 )
+from controller.state.image_pins import owner_of
 from controller.state.indexes import TASKS_ON_INSTANCE
 from controller.state.kernel import State
 
@@ -303,12 +302,10 @@ class AcsWriter:
         )
 
     def _digests(self, task: Task) -> dict[str, str]:
-        """The digests of the images of the task's deployment, by container, as far as they are known."""
-        if task.service is None or task.deployment is None:
-            return {}
-        key = deployment_key(task.cluster, task.service, task.deployment)
-        deployment = self._parts.state.read().get(Deployment, key)
-        return {} if deployment is None else dict(deployment.image_digests)
+        """The digests of the images of the task's deployment or task set, by container, as far as they are
+        known."""
+        owner = owner_of(self._parts.state.read(), task)
+        return {} if owner is None else dict(owner.image_digests)
 
     async def _send_manifest(self) -> None:
         state = self._parts.state

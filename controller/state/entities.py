@@ -426,6 +426,8 @@ class TaskSet(Entity, frozen=True, kw_only=True):
     good_round: int = 0
     last_failed_at: float | None = None
     """These four as in a deployment."""
+    image_digests: tuple[tuple[str, str], ...] = ()
+    """Container name and digest, as resolved by the task set's first task."""
     client_token: str = ""
     fingerprint: str = ""
     """Digest of the request that created it, without its token."""

@@ -1,28 +1,51 @@
 """All tasks of a deployment run the same bits: tags are resolved once, by the first task that tells.
 
 ECS's rule (version consistency): later tasks of the deployment are sent the image with that digest. A new
-deployment resolves anew. Left as they are: containers whose `versionConsistency` is `disabled`, images with a
-digest in their name, and images that came from no registry.
+deployment resolves anew; task sets are deployments in this, too. Left as they are: containers whose
+`versionConsistency` is `disabled`, images with a digest in their name, and images that came from no registry.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from controller.state.entities import Deployment, Document, Task
+from controller.state.entities import (
+    Deployment,
+    Document,
+    Task,
+    TaskOwner,
+    TaskSet,
+    deployment_key,
+    task_set_key,
+)
+
+if TYPE_CHECKING:
+    from controller.state.kernel import Reader
+
+Owner = TypeVar("Owner", bound=TaskOwner)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def with_digests(deployment: Deployment, document: Document, task: Task) -> Deployment:
-    """The deployment with the digests that one of its tasks has told; the same object if it knows them.
+def owner_of(read: Reader, task: Task) -> TaskOwner | None:
+    """The deployment or task set that a task is of; None for a standalone task, and where it is gone."""
+    if task.service is None or task.deployment is None:
+        return None
+    names = task.cluster, task.service, task.deployment
+    return read.get(Deployment, deployment_key(*names)) or read.get(TaskSet, task_set_key(*names))
+
+
+def with_digests(owner: Owner, document: Document, task: Task) -> Owner:
+    """The deployment or task set with the digests that one of its tasks has told; the same object if it knows
+    them.
 
     `document` is the task definition's.
     """
-    known = dict(deployment.image_digests)
+    known = dict(owner.image_digests)
     told = {container.name: container.image_digest for container in task.containers}
     new = {
         container["name"]: told[container["name"]]
@@ -32,12 +55,12 @@ def with_digests(deployment: Deployment, document: Document, task: Task) -> Depl
         and _DIGEST.fullmatch(told.get(container["name"], ""))
     }
     if not new:
-        return deployment
-    return replace(deployment, image_digests=(*deployment.image_digests, *new.items()))
+        return owner
+    return replace(owner, image_digests=(*owner.image_digests, *new.items()))
 
 
 def pinned_image(image: str, container: str, digests: Mapping[str, str]) -> str:
-    """The image as a container of a deployment gets it; `digests` are by container name."""
+    """The image as a container gets it; `digests` are by container name."""
     digest = digests.get(container)
     return f"{image}@{digest}" if digest and "@" not in image else image
 

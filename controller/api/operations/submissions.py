@@ -17,7 +17,6 @@ from controller.api.context import RequestContext
 from controller.api.errors import InvalidParameterException
 from controller.api.identifiers import cluster_name
 from controller.state.entities import (
-    Deployment,
     Document,
     NetworkBinding,
     NetworkInterface,
@@ -25,11 +24,10 @@ from controller.state.entities import (
     ReportedStatus,
     Task,
     TaskDefinition,
-    deployment_key,
     task_definition_key,
     task_key,
 )
-from controller.state.image_pins import with_digests
+from controller.state.image_pins import owner_of, with_digests
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import Transaction
 from controller.state.lifecycle import ContainerReport, TaskReport, apply_report
@@ -199,19 +197,17 @@ def _apply(
 
 
 def _settle_images(transaction: Transaction, task: Task) -> None:
-    """Book the digests of images that the task is the first of its deployment to tell."""
-    if task.service is None or task.deployment is None:
-        return
+    """Book the digests of images that the task is the first of its deployment or task set to tell."""
     if not any(container.image_digest for container in task.containers):
         return
     definition = transaction.get(TaskDefinition, task_definition_key(task.family, task.revision))
-    deployment = transaction.get(Deployment, deployment_key(task.cluster, task.service, task.deployment))
-    if definition is None or deployment is None:
+    owner = owner_of(transaction, task)
+    if definition is None or owner is None:
         return
-    settled = with_digests(deployment, definition.document, task)
-    if settled is not deployment:
+    settled = with_digests(owner, definition.document, task)
+    if settled is not owner:
         images = ", ".join(f"{container} {digest}" for container, digest in settled.image_digests)
-        transaction.put(settled, f"Task {task.id} settled the images of the deployment: {images}.")
+        transaction.put(settled, f"Task {task.id} settled the images of {owner.id}: {images}.")
 
 
 def _sentence(before: Task, after: Task) -> str:

@@ -15,7 +15,9 @@ from controller.state.entities import (
     Task,
     TaskContainer,
     TaskDefinition,
+    TaskSet,
 )
+from controller.state.image_pins import owner_of
 from tests.unit.api.conftest import Api, agent_of
 
 ID = "a" * 32
@@ -203,6 +205,31 @@ async def test_the_first_digest_of_a_deployments_image_is_kept(api: Api, task: T
     kept = api.state.read().get(Deployment, deployment.key)
     assert kept is not None
     assert kept.image_digests == (("web", digest),)
+
+
+async def test_the_first_task_of_a_task_set_settles_its_images(api: Api, task: Task) -> None:
+    task_set = TaskSet(
+        cluster="default",
+        service="web",
+        id="ecs-svc/2",
+        family="web",
+        revision=1,
+        stability_status_at=1.0,
+        created_at=1.0,
+        updated_at=1.0,
+    )
+    document = {"containerDefinitions": [{"name": "web", "image": "w:1"}]}
+    definition = TaskDefinition(family="web", revision=1, document=document, registered_at=1.0)
+    api.put(task_set, definition, replace(task, service="web", deployment=task_set.id))
+    digest = "sha256:" + "2" * 64
+    await submit(api, status="RUNNING", containers=[{"containerName": "web", "imageDigest": digest}])
+
+    kept = api.state.read().get(TaskSet, task_set.key)
+    assert kept is not None
+    assert kept.image_digests == (("web", digest),)
+    known = api.state.read().get(Task, task.key)
+    assert known is not None
+    assert owner_of(api.state.read(), known) is kept
 
 
 async def test_the_address_of_an_awsvpc_task_is_kept_as_first_reported(api: Api, task: Task) -> None:

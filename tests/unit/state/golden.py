@@ -291,6 +291,7 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
             launch_round=2,
             good_round=1,
             last_failed_at=1_700_000_014.5,
+            image_digests=(("app", "sha256:" + "0" * 64),),
             client_token="once",
             fingerprint="0f",
             created_at=1_700_000_014.0,
@@ -301,9 +302,10 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
             '[1,{"cluster":"default","service":"web","id":"ecs-svc/9223370336854775807","status":"PRIMA'
             'RY","family":"web","revision":7,"external_id":"green","scale":12.5,"settings":{"launchType'
             '":"EC2"},"stability_status":"STEADY_STATE","stability_status_at":1700000015.0,"failed_task'
-            's":1,"launch_round":2,"good_round":1,"last_failed_at":1700000014.5,"client_token":"once","'
-            'fingerprint":"0f","created_at":1700000014.0,"updated_at":1700000015.0,"tags":[{"key":"team'
-            '","value":"web"}]}]'
+            's":1,"launch_round":2,"good_round":1,"last_failed_at":1700000014.5,"image_digests":[["app"'
+            ',"sha256:0000000000000000000000000000000000000000000000000000000000000000"]],"client_token'
+            '":"once","fingerprint":"0f","created_at":1700000014.0,"updated_at":1700000015.0,"tags":[{"'
+            'key":"team","value":"web"}]}]'
         ),
     ),
 }
