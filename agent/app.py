@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import gc
 import os
-import signal
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -42,18 +41,17 @@ from agent.protocol.service_manager import ServiceManager
 from agent.protocol.supervision import Supervisor
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
-from agent.session.draining import drain
+from agent.session.draining import DrainOnExit, drain
 from agent.session.interruption import InterruptionWatch
 from agent.session.metrics import SessionMetrics
 from agent.session.secrets_exchange import SecretsExchange
 from agent.session.server_time import ServerTime
+from agent.stop_order import StopOrder
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 LOCK_NAME = "agent.lock"
-ULTIMATE_EXIT_S = 60
-"""When an orderly end hangs, the process is ended all the same, so that its supervisor can start it again."""
 _FACTS_RETRY_S = 1.0
 
 
@@ -85,24 +83,15 @@ async def run(config: AgentConfig) -> None:
     Raises ``RootTaskFailed`` if a part of it fails, and what ``hold_data_dir``, ``IdentityFile.load``,
     ``total_resources``, ``TaskEngine`` and its ``start`` raise about settings and files that cannot be used.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stop)
+    order = StopOrder(config.drain_on_exit_s)
+    order.listen()
     async with ServiceManager.of_this_process().watched(), AsyncExitStack() as parts:
         parts.callback(os.close, hold_data_dir(config.data_dir))
-        await _run_parts(config, stop, parts)
+        await _run_parts(config, order, parts)
     log.info("agent_ended")
 
 
-def _stop(stop: asyncio.Event) -> None:
-    log.info("agent_stops")
-    ServiceManager.of_this_process().stopping()
-    signal.alarm(ULTIMATE_EXIT_S)
-    stop.set()
-
-
-async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitStack) -> None:
+async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStack) -> None:
     clock, random, registry = SystemClock(), Random(), CollectorRegistry()
     machine = read_machine()
     if config.gpu_support is False:
@@ -128,7 +117,9 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
     service_manager.ready("waiting for the container engine")
     metadata = await parts.enter_async_context(InstanceMetadata(config.metadata_endpoint, clock))
     # The look at EC2's metadata takes most of a second where there is none: meanwhile the engine starts.
-    seen = await _unless(stop, asyncio.gather(_start_engine(engine, address), ec2.look(metadata, config)))
+    seen = await _unless(
+        order.given, asyncio.gather(_start_engine(engine, address), ec2.look(metadata, config))
+    )
     if seen is None:
         return
     facts, found = seen
@@ -177,7 +168,9 @@ async def _run_parts(config: AgentConfig, stop: asyncio.Event, parts: AsyncExitS
             heed_rebalance=config.rebalance_draining,
         )
         supervisor.spawn("interruption notices", watch.run())
-    supervisor.spawn("farewell", _say_goodbye(stop, control_plane, ended))
+    drainer = DrainOnExit(client, config.cluster, identity, engine.known_tasks, config.drain_on_exit_s)
+    supervisor.spawn("placement", _take_part(control_plane, drainer))
+    supervisor.spawn("farewell", _say_goodbye(order, control_plane, drainer, ended))
     await supervisor.run_until(ended)
 
 
@@ -225,8 +218,17 @@ async def _leave_address(address: TaskAddress, engine: TaskEngine) -> None:
     await address.close(in_use=in_use)
 
 
-async def _say_goodbye(stop: asyncio.Event, control_plane: ControlPlane, ended: asyncio.Event) -> None:
-    await stop.wait()
+async def _take_part(control_plane: ControlPlane, drainer: DrainOnExit) -> None:
+    await control_plane.wait_until_accepted()
+    await drainer.come_back()
+    await asyncio.Event().wait()
+
+
+async def _say_goodbye(
+    order: StopOrder, control_plane: ControlPlane, drainer: DrainOnExit, ended: asyncio.Event
+) -> None:
+    await order.given.wait()
+    await drainer.empty(order.repeated)
     await control_plane.say_goodbye(host_goes_down=await going_down())
     ended.set()
 

@@ -130,6 +130,15 @@ class AgentConfig(StorageSettings, EndpointSettings):
     )
     """Where EC2 instance metadata would be served."""
 
+    drain_on_exit_s: float = field(
+        default=0.0,
+        metadata=_read("HOMEPORT_DRAIN_ON_EXIT", values.duration_s(), flag="--drain-on-exit"),
+    )
+    """On SIGTERM drain first, and wait so long for the tasks to end; then end, and be active on the return.
+
+    A second signal ends the waiting. By default containers go on while the agent is away.
+    """
+
     spot_instance_draining: bool = field(
         default=True, metadata=_read("ECS_ENABLE_SPOT_INSTANCE_DRAINING", values.boolean)
     )

@@ -11,6 +11,7 @@ DESCRIBED = {
     "cluster": ("NAME", "the cluster to join"),
     "controller_url": ("URL", "the controller's address"),
     "credentials_address": ("H:P", "where task metadata and credentials are served"),
+    "drain_on_exit_s": ("DURATION", "on SIGTERM drain first, and wait so long for the tasks to end"),
     "instance_attributes": ("JSON", "custom attributes for placement, sent at the first registration"),
     "introspection_address": ("H:P", "where the introspection API listens"),
     "log_format": ("F", "text or json"),

@@ -54,6 +54,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The controller's store that this agent follows; None until a controller has said which it is."""
     epoch: int = 0
     """The highest epoch heard from that store; whoever speaks with an older one has been superseded."""
+    drained_on_exit: bool = False
+    """This agent has set its container instance to DRAINING before it ended, and will undo that."""
     manifest_mark: int = -1
     """The highest ``timeline`` or ``seqNum`` seen; a manifest that is not above it is stale."""
 
@@ -124,6 +126,7 @@ class IdentityFile:
             epoch=0,
             manifest_mark=-1,
             boot_id="",
+            drained_on_exit=False,
             owner=secrets.token_hex(8),
         )
 

@@ -96,6 +96,10 @@ class ControlPlane:
             group.create_task(self._acs.run(), name="acs")
             group.create_task(self._tcs.run(), name="tcs")
 
+    async def wait_until_accepted(self) -> None:
+        """Return once the controller has taken this machine for its container instance, in this life."""
+        await self._acs.wait_until_accepted()
+
     async def _submit(self) -> None:
         await self._acs.wait_until_accepted()
         await self._submitter.run()

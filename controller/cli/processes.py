@@ -57,6 +57,11 @@ def controller(**flags: Any) -> None:
     help="The least severe level that is logged [ECS_LOGLEVEL; info].",
 )
 @click.option("--availability-zone", metavar="NAME", help="Rack, room or site [HOMEPORT_AVAILABILITY_ZONE].")
+@click.option(
+    "--drain-on-exit",
+    metavar="DURATION",
+    help="On SIGTERM drain first, and wait so long [HOMEPORT_DRAIN_ON_EXIT].",
+)
 @click.option("--attributes", metavar="JSON", help="Custom attributes [ECS_INSTANCE_ATTRIBUTES].")
 @click.option("--config", metavar="FILE", help="The settings file [ECS_AGENT_CONFIG_FILE_PATH].")
 @click.option("--settings", is_flag=True, help="List every setting, and those of ECS's without effect.")

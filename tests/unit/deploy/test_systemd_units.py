@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import NOT_STARTABLE
-from agent.app import ULTIMATE_EXIT_S
+from agent.stop_order import ULTIMATE_EXIT_S
 from controller.config import ControllerConfig
 from tests.support.processes import HOMEPORT, REPOSITORY
 
