@@ -129,13 +129,11 @@ async def test_a_container_that_died_while_the_agent_was_away_is_started_again(h
     await asyncio.to_thread(harness.client.api.kill, name, "SIGKILL")
     await harness.start()
 
-    await harness.eventually(
-        lambda: (
-            harness.inspect(task)["State"]["Running"]
-            and not harness.record(task).state.containers[0].restarting
-        ),
-        "it runs again",
-    )
+    def runs_again() -> bool:
+        restarting = harness.record(task).state.containers[0].restarting
+        return not restarting and bool(harness.inspect(task)["State"]["Running"])
+
+    await harness.eventually(runs_again, "it runs again")
     assert harness.record(task).state.containers[0].restarts == 1
     await harness.engine.stop_tasks((task.arn or "",))
     await harness.reported(task, "STOPPED")

@@ -12,7 +12,9 @@ from tests.support.engine import TEST_LABELS
 
 @pytest.fixture
 def volume_name(cluster_name: str, docker_client: docker.DockerClient) -> Iterator[str]:
-    """The name of a docker volume that is removed at the end."""
+    """The name of a docker volume that is removed at the end. To be asked for before the harness, which
+    removes the containers that use it.
+    """
     name = f"{cluster_name}-volume"
     yield name
     for volume in docker_client.volumes.list(filters={"name": name}):
@@ -31,7 +33,7 @@ def mount(name: str, *, read_only: bool = False) -> tuple[acs.MountPoint, ...]:
 
 
 async def test_a_shared_volume_is_made_with_its_driver_options_and_labels_and_then_used_as_it_is(
-    harness: Harness, volume_name: str, docker_client: docker.DockerClient
+    volume_name: str, harness: Harness, docker_client: docker.DockerClient
 ) -> None:
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
     first = shared(volume_name, autoprovision=True, driver="local", driver_opts=options)
@@ -46,7 +48,7 @@ async def test_a_shared_volume_is_made_with_its_driver_options_and_labels_and_th
 
 
 async def test_a_shared_volume_that_is_not_there_is_not_made_without_autoprovision(
-    harness: Harness, volume_name: str, docker_client: docker.DockerClient
+    volume_name: str, harness: Harness, docker_client: docker.DockerClient
 ) -> None:
     task = harness.task(harness.container(mount_points=mount(volume_name)), volumes=(shared(volume_name),))
     await harness.engine.accept((task,))
@@ -58,12 +60,17 @@ async def test_a_shared_volume_that_is_not_there_is_not_made_without_autoprovisi
 
 
 async def test_volumes_from_another_container_are_there_and_may_be_read_only(harness: Harness) -> None:
-    source = harness.shell("echo from source > /data/file; sleep 0.1", name="source", essential=False)
+    source = harness.shell(
+        "echo from source > /data/file; sleep 0.1",
+        name="source",
+        essential=False,
+        mount_points=mount("scratch"),
+    )
     volume = acs.Volume(name="scratch", type="host", host=acs.HostVolumeProperties())
     wait = "until [ -s /data/file ]; do sleep 0.05; done; cat /data/file; touch /data/x 2>&1; sleep 0.1"
     task = harness.task(
         harness.shell("while :; do sleep 0.05; done", name="main"),
-        acs.Container(**{**_members(source), "mount_points": mount("scratch")}),
+        source,
         harness.shell(
             wait,
             name="reader",
@@ -81,7 +88,3 @@ async def test_volumes_from_another_container_are_there_and_may_be_read_only(har
     output = await harness.eventually(read, "the reader has ended")
     assert "from source" in output
     assert "Read-only file system" in output
-
-
-def _members(container: acs.Container) -> dict[str, object]:
-    return {name: getattr(container, name) for name in container.__struct_fields__}
