@@ -197,10 +197,10 @@ def authorise(caller: Caller, operation: str, cluster: str | None) -> None:
         raise denied(caller, f"ecs:{operation}")
 
 
-def denied(caller: Caller, action: str) -> AccessDeniedException:
+def denied(caller: Caller, action: str, resource: str = "*") -> AccessDeniedException:
     """The error for a caller who may not do an action (`service:Operation`)."""
     return AccessDeniedException(
-        f"User: {caller.arn} is not authorized to perform: {action} on resource: * "
+        f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} "
         f"because no identity-based policy allows the {action} action"
     )
 

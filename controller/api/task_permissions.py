@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from agent.protocol.arn import last_segment
 from controller.api.authentication import denied
 from controller.api.context import RequestContext
-from controller.api.identifiers import cluster_name, parse_arn
+from controller.api.identifiers import cluster_name, parse_arn, resolve_task_definition
+from controller.roles.issuing import ROLE_MEMBERS, role_name
 from controller.roles.permissions import ARN_MEMBERS, SCOPES, permitted
 from controller.state.entities import Document, TaskRole
 
@@ -28,6 +29,9 @@ IN_CLUSTERS = frozenset(
 )
 """Types of resources whose ARNs name a cluster."""
 
+LAUNCHING = frozenset({"CreateService", "CreateTaskSet", "RunTask", "StartTask", "UpdateService"})
+"""Operations that have tasks of a definition run."""
+
 NO_CLUSTER = ""
 """Stands for the cluster of what belongs to the whole account; it is no task's own."""
 
@@ -36,8 +40,10 @@ def authorise_task(context: RequestContext, operation: str, request: Document) -
     """Check that a task may do an operation of ECS.
 
     Raises:
-        AccessDeniedException: its role does not permit it, or it concerns another cluster.
+        AccessDeniedException: its role does not permit it, it concerns another cluster, or it would start
+            tasks with a role that this one must not pass on.
         InvalidParameterException: an ARN cannot be read.
+        ClientException: the task definition to run does not exist.
     """
     caller = context.caller
     clusters = set(clusters_named(context, operation, request)) if operation in SCOPES else set()
@@ -46,6 +52,7 @@ def authorise_task(context: RequestContext, operation: str, request: Document) -
             return
         role = context.read.get(TaskRole, caller.task_role)
         if role is not None and operation in SCOPES and operation in permitted(role.allowed):
+            _check_passed_roles(context, role, operation, request)
             return
     raise denied(caller, f"ecs:{operation}")
 
@@ -70,6 +77,35 @@ def clusters_named(context: RequestContext, operation: str, request: Document) -
                 yield from _clusters_of_arn(arn)
         case "none":
             return
+
+
+def _check_passed_roles(context: RequestContext, role: TaskRole, operation: str, request: Document) -> None:
+    """Nobody may start tasks that can do more than what was meant for them.
+
+    Raises:
+        AccessDeniedException: the tasks would have a role that this one must not pass on.
+        ClientException, InvalidParameterException: there is no such task definition.
+    """
+    for arn in roles_passed(context, operation, request):
+        if role_name(arn) not in (role.name, *role.passes):
+            raise denied(context.caller, "iam:PassRole", arn)
+
+
+def roles_passed(context: RequestContext, operation: str, request: Document) -> Iterator[str]:
+    """ARNs of the roles that a request gives to tasks: those of the definition that it registers or has run,
+    and those that it overrides.
+
+    Raises as `resolve_task_definition` does.
+    """
+    documents = [request.get("overrides") or {}]
+    if operation == "RegisterTaskDefinition":
+        documents.append(request)
+    elif operation in LAUNCHING and request.get("taskDefinition"):
+        documents.append(resolve_task_definition(context, request["taskDefinition"]).document)
+    for document in documents:
+        for member in ROLE_MEMBERS.values():
+            if document.get(member):
+                yield document[member]
 
 
 def _clusters_of_arn(arn: str) -> Iterator[str]:

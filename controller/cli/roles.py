@@ -24,7 +24,7 @@ def role() -> None:
     \b
     Examples:
       homeport role set dashboard --allow viewer
-      homeport role set worker --allow viewer --allow RunTask,StopTask
+      homeport role set starter --allow viewer --allow RunTask,StopTask --pass worker
       homeport role set uploader --assume-aws arn:aws:iam::123456789012:role/uploader
       homeport role list
     """
@@ -41,6 +41,13 @@ def role() -> None:
     "operations of ECS by name; can be given several times, or as a list with commas.",
 )
 @click.option(
+    "--pass",
+    "passes",
+    multiple=True,
+    metavar="ROLE",
+    help="Another role that tasks which this one starts may have; can be given several times.",
+)
+@click.option(
     "--assume-aws",
     "assumed_arn",
     default="",
@@ -48,15 +55,20 @@ def role() -> None:
     help="Give tasks credentials of this AWS role, which the controller assumes with its AWS profile.",
 )
 @data_dir_option
-def set_(name: str, allowed: Sequence[str], assumed_arn: str, data_dir: Path | None) -> None:
+def set_(
+    name: str, allowed: Sequence[str], passes: Sequence[str], assumed_arn: str, data_dir: Path | None
+) -> None:
     """Define a role, or define it anew.
 
-    A role that may run tasks runs them with any role and any secret: it can do what all roles of its cluster
-    can do together.
+    Tasks started with a role's credentials have that role, a role that it may pass on, or none. They may use
+    every secret: give deployer, RunTask and the like only to code that may know them all.
     """
     words = [word.strip() for given in allowed for word in given.split(",") if word.strip()]
     client = Client(load_profile(data_directory(data_dir)))
-    found = client.homeport("PutTaskRole", name=name, allowed=words, assumedArn=assumed_arn)["role"]
+    answer = client.homeport(
+        "PutTaskRole", name=name, allowed=words, passes=list(passes), assumedArn=assumed_arn
+    )
+    found = answer["role"]
     operations = len(found["operations"])
     click.echo(f"role {name} permits {operations} operation{'' if operations == 1 else 's'} in its cluster")
 
@@ -71,12 +83,13 @@ def list_(data_dir: Path | None, output: str) -> None:
         print_json(found)
         return
     now = SystemClock().now()
-    print_table(["ROLE", "PERMITS", "AWS ROLE", "CHANGED"], [_row(entry, now) for entry in found["roles"]])
+    headings = ["ROLE", "PERMITS", "PASSES", "AWS ROLE", "CHANGED"]
+    print_table(headings, [_row(entry, now) for entry in found["roles"]])
 
 
 def _row(entry: Answer, now: float) -> list[str]:
-    permits = ",".join(entry["allowed"]) or "nothing"
-    return [entry["name"], permits, entry["assumedArn"] or "-", age(entry["changedAt"], now)]
+    permits, passes = ",".join(entry["allowed"]) or "nothing", ",".join(entry["passes"]) or "-"
+    return [entry["name"], permits, passes, entry["assumedArn"] or "-", age(entry["changedAt"], now)]
 
 
 @role.command(name="rm", short_help="Remove roles.")

@@ -546,6 +546,8 @@ class TaskRole(Entity, frozen=True, kw_only=True):
     """What stands after the last `/` of the role's ARN: a role's path is no part of its identity."""
     allowed: tuple[str, ...] = ()
     """Operations of ECS, and names of sets of them; in the task's own cluster only."""
+    passes: tuple[str, ...] = ()
+    """Names of the roles, beside itself, with which tasks may be started by those who have it."""
     assumed_arn: str = ""
     """ARN of the AWS role whose credentials tasks get in place of this controller's own."""
     changed_at: float

@@ -21,6 +21,7 @@ class PutTaskRole(msgspec.Struct, frozen=True, rename="camel"):
 
     name: str
     allowed: tuple[str, ...] = ()
+    passes: tuple[str, ...] = ()
     assumed_arn: str = ""
 
 
@@ -36,11 +37,8 @@ class DeleteTaskRole(msgspec.Struct, frozen=True, rename="camel"):
 
 def put_task_role(context: RequestContext, request: PutTaskRole) -> Document:
     """Say what a role permits, in place of what it permitted before. It counts from the next call on."""
-    if not _NAME.fullmatch(request.name):
-        raise InvalidParameterException(
-            f"Invalid role name '{request.name}'. It is what stands after the last / of the role's ARN: up "
-            "to 64 letters, digits and any of +=,.@_-"
-        )
+    for name in (request.name, *request.passes):
+        _check_name(name)
     if unknown := unknown_permissions(request.allowed):
         raise InvalidParameterException(
             f"A role cannot permit {', '.join(unknown)}. It can permit the sets {', '.join(sorted(SETS))} "
@@ -52,6 +50,7 @@ def put_task_role(context: RequestContext, request: PutTaskRole) -> Document:
         role = TaskRole(
             name=request.name,
             allowed=tuple(dict.fromkeys(request.allowed)),
+            passes=tuple(dict.fromkeys(request.passes)),
             assumed_arn=request.assumed_arn,
             changed_at=transaction.now,
         )
@@ -74,11 +73,20 @@ def delete_task_role(context: RequestContext, request: DeleteTaskRole) -> Docume
     return {}
 
 
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidParameterException(
+            f"Invalid role name '{name}'. It is what stands after the last / of the role's ARN: up to 64 "
+            "letters, digits and any of +=,.@_-"
+        )
+
+
 def _render(role: TaskRole) -> Document:
     return {
         "name": role.name,
         "allowed": list(role.allowed),
         "operations": sorted(permitted(role.allowed)),
+        "passes": list(role.passes),
         "assumedArn": role.assumed_arn,
         "changedAt": role.changed_at,
     }

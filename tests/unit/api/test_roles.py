@@ -36,6 +36,7 @@ async def test_a_role_is_set_shown_set_anew_and_removed(api: Api) -> None:
     [
         (PutTaskRole("a/b"), "Invalid role name 'a/b'"),
         (PutTaskRole(""), "Invalid role name ''"),
+        (PutTaskRole("worker", passes=("a/b",)), "Invalid role name 'a/b'"),
         (PutTaskRole("worker", ("ListTasks", "CreateCluster")), "A role cannot permit CreateCluster"),
         (PutTaskRole("worker", assumed_arn="arn:aws:iam::1:user/x"), "is not the ARN of a role"),
     ],

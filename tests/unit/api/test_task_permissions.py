@@ -22,7 +22,7 @@ from controller.api.operations.sts import get_caller_identity
 from controller.api.task_permissions import authorise_task
 from controller.keyring import Keyring
 from controller.roles import tokens
-from controller.state.entities import TaskRole
+from controller.state.entities import TaskDefinition, TaskRole
 from tests.unit.api.conftest import Api
 from tests.unit.state.samples import task
 
@@ -155,7 +155,7 @@ def test_a_viewer_sees_and_a_deployer_changes(api: Api) -> None:
     assert refusal(api, "ListTasks", {}) == ""
     assert refusal(api, "RunTask", {}).startswith("AccessDenied")
     permit(api, "deployer")
-    assert refusal(api, "RunTask", {"cluster": "default"}) == ""
+    assert refusal(api, "RunTask", {"cluster": "default", "taskDefinition": ""}) == ""
     assert refusal(api, "RegisterTaskDefinition", {"family": "web"}) == ""
     permit(api, "StopTask")
     assert refusal(api, "StopTask", {"task": "x"}) == ""
@@ -205,3 +205,37 @@ def test_every_task_may_protect_itself_and_only_itself(api: Api) -> None:
         assert refusal(api, operation, {"tasks": [own, "0" * 32]}).startswith("AccessDenied")
         assert refusal(api, operation, {"tasks": []}).startswith("AccessDenied")
         assert refusal(api, operation, {"tasks": [TASK.id], "cluster": "edge"}).startswith("AccessDenied")
+
+
+ROLE_ARN = "arn:aws:iam::000000000000:role/{}"
+
+
+def test_tasks_can_be_started_with_the_own_role_and_those_that_may_be_passed_on(api: Api) -> None:
+    api.put(TaskRole(name="worker", allowed=("deployer", "StartTask"), passes=("friend",), changed_at=0.0))
+    plain = {"family": "web", "containerDefinitions": [{"name": "app", "image": "busybox"}]}
+    for name in ("worker", "friend", "stranger"):
+        document = {"taskRoleArn": ROLE_ARN.format(name), "executionRoleArn": ROLE_ARN.format("friend")}
+        api.put(TaskDefinition(family=name, revision=1, document=plain | document, registered_at=0.0))
+    api.put(TaskDefinition(family="plain", revision=1, document=plain, registered_at=0.0))
+    for operation in ("RunTask", "StartTask", "CreateService", "UpdateService", "CreateTaskSet"):
+        for name in ("worker", "friend", "plain:1"):
+            assert refusal(api, operation, {"taskDefinition": name}) == ""
+        assert refusal(api, operation, {"taskDefinition": "stranger"}) == (
+            f"AccessDeniedException: User: {ARN} is not authorized to perform: iam:PassRole on resource: "
+            f"{ROLE_ARN.format('stranger')} because no identity-based policy allows the iam:PassRole action"
+        )
+    assert refusal(api, "UpdateService", {"desiredCount": 2}) == ""
+    assert (
+        refusal(api, "RunTask", {"taskDefinition": "nothing"}) == "ClientException: TaskDefinition not found."
+    )
+
+
+@pytest.mark.parametrize("member", ["taskRoleArn", "executionRoleArn"])
+def test_no_other_role_is_registered_or_put_in_its_place(api: Api, member: str) -> None:
+    permit(api, "deployer")
+    api.put(TaskDefinition(family="web", revision=1, document={}, registered_at=0.0))
+    own, other = ({member: ROLE_ARN.format(name)} for name in ("team/worker", "stranger"))
+    assert refusal(api, "RegisterTaskDefinition", own) == ""
+    assert "iam:PassRole" in refusal(api, "RegisterTaskDefinition", other)
+    assert refusal(api, "RunTask", {"taskDefinition": "web", "overrides": own}) == ""
+    assert "iam:PassRole" in refusal(api, "RunTask", {"taskDefinition": "web", "overrides": other})

@@ -20,6 +20,7 @@ SECRET = {
 ROLE = {
     "name": "worker",
     "allowed": ["viewer", "RunTask"],
+    "passes": ["friend"],
     "operations": ["ListTasks", "RunTask"],
     "assumedArn": "",
     "changedAt": 1_767_225_600.0,
@@ -79,11 +80,13 @@ def test_several_secrets_are_removed_at_once(calls: list[tuple[str, dict[str, An
 def test_what_a_role_permits_is_given_one_by_one_or_as_a_list(
     calls: list[tuple[str, dict[str, Any]]],
 ) -> None:
-    status, output, _ = run("role", "set", "worker", "--allow", "viewer", "--allow", "RunTask, StopTask,")
+    allow = ("--allow", "viewer", "--allow", "RunTask, StopTask,")
+    status, output, _ = run("role", "set", "worker", *allow, "--pass", "other")
     assert status == 0
     assert calls[-1][1] == {
         "name": "worker",
         "allowed": ["viewer", "RunTask", "StopTask"],
+        "passes": ["other"],
         "assumedArn": "",
     }
     assert output == "role worker permits 2 operations in its cluster\n"
@@ -91,8 +94,8 @@ def test_what_a_role_permits_is_given_one_by_one_or_as_a_list(
 
 def test_roles_are_listed_and_removed(calls: list[tuple[str, dict[str, Any]]]) -> None:
     heading, line = run("role", "list")[1].splitlines()
-    assert heading.split() == ["ROLE", "PERMITS", "AWS", "ROLE", "CHANGED"]
-    assert line.split()[:3] == ["worker", "viewer,RunTask", "-"]
+    assert heading.split() == ["ROLE", "PERMITS", "PASSES", "AWS", "ROLE", "CHANGED"]
+    assert line.split()[:4] == ["worker", "viewer,RunTask", "friend", "-"]
     assert run("role", "rm", "worker")[0] == 0
     assert calls[-1][1] == {"name": "worker"}
 
