@@ -21,7 +21,7 @@ from agent.endpoints.metadata import Surroundings
 from agent.endpoints.metrics import AgentCollector, metrics_app
 from agent.endpoints.rate_limit import limited_to
 from agent.endpoints.server import LocalServer
-from agent.endpoints.storage import storage_routes
+from agent.endpoints.storage import StorageCollector, storage_routes
 from agent.endpoints.tags import Tags
 from agent.endpoints.task_address import TaskAddress
 from agent.endpoints.task_protection import TaskProtection
@@ -182,6 +182,7 @@ def _local_servers(
     registry: CollectorRegistry,
 ) -> dict[str, LocalServer]:
     registry.register(AgentCollector(engine, __version__, control_plane.sessions))
+    registry.register(StorageCollector(engine))
     introspection = introspection_app(
         engine,
         version=__version__,

@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+PULL_STATES = ("WAITING", "PULLING", "RETRYING")
+"""Waits for its turn, is under way, pauses before another attempt."""
+
 _THERE = frozenset({"Pull complete", "Already exists"})
 _LOADED = frozenset({"Verifying Checksum", "Download complete", "Extracting", *_THERE})
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
@@ -16,7 +19,7 @@ class PullProgress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     image: str
     state: str
-    """``WAITING`` for its turn, ``PULLING``, or ``RETRYING`` after a pause."""
+    """One of ``PULL_STATES``."""
     started_at: float
     attempt: int
     layers: int = 0

@@ -143,21 +143,27 @@ async def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_asked_again_
     assert harness.engine.pulls() == ()
 
 
-async def test_a_registry_that_falls_silent_is_given_up_and_asked_again(
+async def test_a_registry_that_falls_silent_is_given_up_and_asked_again_and_others_wait_meanwhile(
     idle_harness: Harness, shelf: Shelf, proxy: FaultyRegistry
 ) -> None:
-    reference = shelf.behind(proxy)
+    references = [shelf.behind(proxy, name) for name in ("web", "app")]
     proxy.flow.clear()
-    await idle_harness.start(image_pull_inactivity_timeout_s=1.0)
+    await idle_harness.start(image_pull_inactivity_timeout_s=1.0, image_pull_concurrency=1)
     try:
-        task = idle_harness.task(idle_harness.container(image=reference))
-        await idle_harness.engine.accept((task,))
+        containers = [idle_harness.container(image=reference) for reference in references]
+        tasks = [idle_harness.task(container, network_mode="none") for container in containers]
+        await idle_harness.engine.accept(tasks)
+        states = {"PULLING", "WAITING"}
+        await idle_harness.eventually(
+            lambda: {pull.state for pull in idle_harness.engine.pulls()} == states, "one waits for the other"
+        )
         await idle_harness.eventually(
             lambda: any(pull.state == "RETRYING" for pull in idle_harness.engine.pulls()),
-            "the pull is broken off",
+            "a pull is broken off",
         )
         proxy.flow.set()
-        await idle_harness.reported(task, "RUNNING")
+        for task in tasks:
+            await idle_harness.reported(task, "RUNNING")
     finally:
         await idle_harness.stop()
 
