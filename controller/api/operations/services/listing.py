@@ -5,8 +5,11 @@ from __future__ import annotations
 from controller.api.context import RequestContext
 from controller.api.identifiers import resolve_cluster
 from controller.api.paging import page
+from controller.api.render.task_set import task_sets_of
+from controller.services.task_sets import is_external
 from controller.state.entities import Document, Service
 from controller.state.indexes import SERVICES_BY_CLUSTER
+from controller.state.kernel import Reader
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 100
@@ -19,7 +22,7 @@ def list_services(context: RequestContext, request: Document) -> Document:
     cluster = resolve_cluster(context, request.get("cluster"))
     services = context.read.select(SERVICES_BY_CLUSTER, cluster.name).values()
     names, token = page(
-        (service.name for service in services if _passes(service, request)),
+        (service.name for service in services if _passes(service, request, context.read)),
         request.get("nextToken"),
         request.get("maxResults"),
         default=DEFAULT_PAGE_SIZE,
@@ -34,10 +37,18 @@ def list_services(context: RequestContext, request: Document) -> Document:
     return answer
 
 
-def _passes(service: Service, request: Document) -> bool:
+def _passes(service: Service, request: Document, read: Reader) -> bool:
     return (
         service.status == "ACTIVE"
-        and request.get("launchType", service.launch_type) == service.launch_type
+        and ("launchType" not in request or request["launchType"] == _launch_type(service, read))
         and request.get("schedulingStrategy", service.scheduling_strategy) == service.scheduling_strategy
         and request.get("resourceManagementType", _MANAGED_BY_CUSTOMERS) == _MANAGED_BY_CUSTOMERS
     )
+
+
+def _launch_type(service: Service, read: Reader) -> str | None:
+    """The launch type that a service shows; with task sets that of the PRIMARY one, None without one."""
+    if not is_external(service):
+        return service.launch_type
+    primary = (item for item in task_sets_of(service, read) if item.status == "PRIMARY")
+    return next((str(item.settings["launchType"]) for item in primary), None)

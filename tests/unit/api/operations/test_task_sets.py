@@ -206,10 +206,12 @@ async def test_the_primary_task_sets_settings_are_the_services(api: Any, registe
     blue = await create(api, taskDefinition=first)
     api.clock.advance(1)
     green = await create(api, taskDefinition=second, launchType="EXTERNAL")
+    assert (await api("ListServices", launchType="EC2"))["serviceArns"] == []
     made = await api("UpdateServicePrimaryTaskSet", **HERE, primaryTaskSet=blue["id"])
     assert made["taskSet"]["status"] == "PRIMARY"
     service = await describe_service(api)
     assert (service["taskDefinition"], service["launchType"]) == (first, "EC2")
+    assert len((await api("ListServices", launchType="EC2"))["serviceArns"]) == 1
     assert [item["id"] for item in service["taskSets"]] == [blue["id"], green["id"]]
     await api("UpdateServicePrimaryTaskSet", **HERE, primaryTaskSet=green["taskSetArn"])
     service = await describe_service(api)
