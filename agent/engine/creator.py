@@ -12,7 +12,7 @@ from agent.engine.container_body import (
 )
 from agent.engine.docker import Docker
 from agent.engine.endpoint_environment import with_endpoints
-from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError, EngineError
+from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
 from agent.engine.log_limits import LogLimits
 from agent.engine.namespaces import publishes_ports
 from agent.engine.port_ranges import HostPortRanges, dynamic_range
@@ -33,8 +33,10 @@ class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoints_reachable: Callable[[], bool] = lambda: False
     """Whether containers can reach the agent's endpoints and are told of them."""
     log_limits: LogLimits
-    reserved_ports: frozenset[int] = frozenset()
-    """Host ports that no task may have."""
+    spoken_for: Callable[[], frozenset[int]] = frozenset
+    """Gives the host ports that are not to be chosen: no task may have them, or another one has them already,
+    be it not started yet.
+    """
 
 
 class Creator:
@@ -47,7 +49,7 @@ class Creator:
         self._resources = resources
         self._settings = settings
         self._volumes = Volumes(docker, settings.owner)
-        self._host_ranges = HostPortRanges(dynamic_range(settings.dynamic_ports), settings.reserved_ports)
+        self._host_ranges = HostPortRanges(dynamic_range(settings.dynamic_ports), settings.spoken_for)
         self._clock = clock
 
     async def create(self, record: TaskRecord, container: str) -> Created:
@@ -55,10 +57,7 @@ class Creator:
 
         Raises ``EngineError``.
         """
-        try:
-            docker_id = await self._create(record, container)
-        except EngineError as error:
-            raise self._resources.hidden(record, container, error) from None
+        docker_id = await self._create(record, container)
         return Created(at=self._clock.now(), container=container, docker_id=docker_id)
 
     async def _create(self, record: TaskRecord, container: str) -> str:

@@ -134,7 +134,7 @@ class TaskEngine:
             dynamic_ports=config.dynamic_host_port_range,
             endpoints_reachable=endpoints_reachable,
             log_limits=self._log_limits,
-            reserved_ports=capacity.ports_tcp | capacity.ports_udp,
+            spoken_for=lambda: self._room.ports_spoken_for(),
         )
         self._runner = Runner(
             self._presence,

@@ -1,7 +1,7 @@
 """Host ports in a row for ranges of container ports; the engine itself chooses single ports only."""
 
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 from agent.engine.errors import HostPortTakenError
@@ -25,10 +25,10 @@ def dynamic_range(configured: tuple[int, int] | None, kernel_range: Path = _KERN
 class HostPortRanges:
     """Finds them. It goes round, so that containers made at the same time are not given the same ports."""
 
-    def __init__(self, bounds: tuple[int, int], reserved: Collection[int]) -> None:
-        """``reserved`` ports are never chosen."""
+    def __init__(self, bounds: tuple[int, int], spoken_for: Callable[[], Set[int]]) -> None:
+        """``spoken_for`` gives the ports that are not to be chosen, in use or not."""
         self._first, self._last = bounds
-        self._reserved = frozenset(reserved)
+        self._spoken_for = spoken_for
         self._next = self._first
 
     def choose(self, length: int, protocol: str) -> int:
@@ -36,8 +36,10 @@ class HostPortRanges:
 
         Whoever is quicker may still take one of them before the container starts.
         """
+        spoken_for = self._spoken_for()
         for first in self._candidates(length):
-            if self._all_free(first, length, protocol):
+            ports = range(first, first + length)
+            if spoken_for.isdisjoint(ports) and all(_is_free(port, protocol) for port in ports):
                 self._next = first + length
                 return first
         raise HostPortTakenError(
@@ -50,10 +52,6 @@ class HostPortRanges:
         beginnings = range(self._first, self._last - length + 2)
         yield from (first for first in beginnings if first >= self._next)
         yield from (first for first in beginnings if first < self._next)
-
-    def _all_free(self, first: int, length: int, protocol: str) -> bool:
-        ports = range(first, first + length)
-        return self._reserved.isdisjoint(ports) and all(_is_free(port, protocol) for port in ports)
 
 
 def _is_free(port: int, protocol: str) -> bool:

@@ -83,6 +83,11 @@ class WaitingRoom:
             self._tell(delay)
         self._note_waits_for_others(delays)
 
+    def ports_spoken_for(self) -> frozenset[int]:
+        """The host ports that no task may have, and those that one holds, be it not started yet."""
+        all_of_them = (self._ledger.capacity, *self._ledger.held().values())
+        return frozenset().union(*(each.ports_tcp | each.ports_udp for each in all_of_them))
+
     def account(self) -> Account:
         """What there is, who holds how much of it, and who waits for what, the head of the queue first."""
         return Account(self._ledger.capacity, self._ledger.held(), self._delays())

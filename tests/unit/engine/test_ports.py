@@ -88,13 +88,13 @@ def test_host_ports_in_a_row_avoid_what_is_in_use_and_what_is_reserved() -> None
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
         used = taken.getsockname()[1]
-        ranges = HostPortRanges((used - 1, used + 30), reserved=(used + 3,))
+        ranges = HostPortRanges((used - 1, used + 30), lambda: frozenset({used + 3}))
 
         assert ranges.choose(2, "tcp") in (used + 1, *range(used + 4, used + 30))
 
 
 def test_ranges_chosen_one_after_the_other_do_not_meet() -> None:
-    ranges = HostPortRanges((42000, 42999), reserved=())
+    ranges = HostPortRanges((42000, 42999), frozenset)
     first, second = ranges.choose(5, "udp"), ranges.choose(5, "udp")
 
     assert second >= first + 5
@@ -102,11 +102,11 @@ def test_ranges_chosen_one_after_the_other_do_not_meet() -> None:
 
 def test_where_there_is_no_row_of_that_length_it_is_said() -> None:
     with pytest.raises(HostPortTakenError, match="a host port is unavailable: no 5 free tcp ports"):
-        HostPortRanges((42000, 42003), reserved=()).choose(5, "tcp")
+        HostPortRanges((42000, 42003), frozenset).choose(5, "tcp")
 
 
 def test_a_search_goes_round_to_where_it_began() -> None:
-    ranges = HostPortRanges((42100, 42103), reserved=())
+    ranges = HostPortRanges((42100, 42103), frozenset)
     ranges.choose(3, "tcp")
 
     assert ranges.choose(3, "tcp") == 42100

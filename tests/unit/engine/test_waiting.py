@@ -59,7 +59,7 @@ class Scene:
         self.book = TaskBook(
             cast("Checkpoint", Paper()), lambda *_: None, lambda record: self.room.release(record.plan.arn)
         )
-        ledger = HostLedger(Resources(1024, 1024, frozenset(), frozenset(), 0))
+        ledger = HostLedger(Resources(1024, 1024, frozenset({22}), frozenset(), 0))
         self.room = WaitingRoom(ledger, cast("HostWatch", self.host), self.book, clock, PATIENCE_S)
         task_plan = plan()
         self.record = TaskRecord(acs_task(), task_plan, initial_state(task_plan))
@@ -125,6 +125,13 @@ async def test_after_a_while_it_is_given_up_with_the_reason(scene: Scene) -> Non
         f"ResourceInitializationError: it waits for host port 80/tcp, held by {NGINX}, for 30 s by now"
     )
     assert scene.room.account().waiting == ()
+
+
+async def test_ports_of_tasks_are_spoken_for_before_they_are_bound(scene: Scene) -> None:
+    assert scene.room.ports_spoken_for() == {22}
+    scene.host.others = Others()
+    scene.room.admit()
+    assert scene.room.ports_spoken_for() == {22, 80}
 
 
 async def test_who_waits_for_the_agents_own_tasks_waits_as_long_as_it_takes(scene: Scene) -> None:
