@@ -34,6 +34,7 @@ class StopOrder:
             self.repeated.set()
             return
         log.info("agent_stops")
-        ServiceManager.of_this_process().stopping()
-        signal.alarm(ULTIMATE_EXIT_S + math.ceil(self._patience_s))
+        limit_s = ULTIMATE_EXIT_S + math.ceil(self._patience_s)
+        ServiceManager.of_this_process().stopping(within_s=limit_s)
+        signal.alarm(limit_s)
         self.given.set()

@@ -220,7 +220,7 @@ async def _exit_timer(stop: asyncio.Event, timeout_s: float) -> AsyncIterator[No
 
     async def arm() -> None:
         await stop.wait()
-        ServiceManager.of_this_process().stopping()
+        ServiceManager.of_this_process().stopping(within_s=timeout_s)
         timer = threading.Timer(timeout_s, os._exit, args=(1,))
         timer.daemon = True
         timer.start()

@@ -36,9 +36,9 @@ class ServiceManager:
         """One line on what the service does, for ``systemctl status``."""
         self._send(f"STATUS={status}")
 
-    def stopping(self) -> None:
-        """The service has begun to end."""
-        self._send("STOPPING=1\nSTATUS=stopping")
+    def stopping(self, within_s: float) -> None:
+        """The service has begun to end, and may take ``within_s`` seconds for it, whatever its unit says."""
+        self._send(f"STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC={round(within_s * _MICROSECONDS)}")
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:

@@ -50,8 +50,12 @@ def test_start_status_and_end_are_told(systemd: Systemd, address: str) -> None:
     manager = ServiceManager({"NOTIFY_SOCKET": address}, PID)
     manager.ready("serving")
     manager.status("busy")
-    manager.stopping()
-    assert systemd.told() == ["READY=1\nSTATUS=serving", "STATUS=busy", "STOPPING=1\nSTATUS=stopping"]
+    manager.stopping(2.5)
+    assert systemd.told() == [
+        "READY=1\nSTATUS=serving",
+        "STATUS=busy",
+        "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=2500000",
+    ]
 
 
 @pytest.mark.fake_loop
