@@ -52,7 +52,11 @@ class Sampler:
                 await self.take()
                 await asyncio.sleep(self._interval_s)
         finally:
-            self._places.keep_only(set())
+            self.close()
+
+    def close(self) -> None:
+        """Let go of what was opened to read by."""
+        self._places.keep_only(set())
 
     async def take(self) -> None:
         """One pass over all containers."""
