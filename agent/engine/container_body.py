@@ -10,7 +10,6 @@ from typing import Any
 from agent.engine.errors import DockerClientConfigError, EngineError, HostConfigError
 from agent.engine.gpu_requests import device_requests, gpu_environment
 from agent.engine.namespaces import PAUSE_NAME, join, shared_namespaces
-from agent.engine.namespaces import uses_host_network as uses_host_network
 from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
 from agent.engine.ports import PortRange, container_ports, port_bindings, port_key
 from agent.engine.share_labels import share_labels

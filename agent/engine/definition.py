@@ -11,9 +11,7 @@ from msgspec.structs import replace
 
 from agent.engine.namespaces import PAUSE_NAME, has_own_network, uses_host_network
 from agent.engine.ordering import find_cycle
-from agent.engine.payload_documents import InvalidTaskError as InvalidTaskError
-from agent.engine.payload_documents import command_of
-from agent.engine.payload_documents import docker_document as docker_document
+from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
 from agent.engine.ports import ranges_of
 from agent.engine.role_credentials import without_secrets
 from agent.engine.states import Condition, ContainerPlan, Dependency, PlannedVolume, RestartPlan, TaskPlan

@@ -9,10 +9,9 @@ from msgspec.structs import replace
 from agent.engine.admission import Request
 from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.changes import RejectedTask
-from agent.engine.container_body import uses_host_network
 from agent.engine.definition import demand, plan_task, stripped
 from agent.engine.janitor import Janitor
-from agent.engine.namespaces import with_pause_container
+from agent.engine.namespaces import uses_host_network, with_pause_container
 from agent.engine.pause_image import PauseImage
 from agent.engine.payload_documents import InvalidTaskError
 from agent.engine.refusals import refusal

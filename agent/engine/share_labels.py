@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from agent.engine.definition import docker_document
+from agent.engine.payload_documents import docker_document
 from agent.protocol import acs
 
 log = structlog.get_logger(__name__)

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.engine.book import TaskRecord
-from agent.engine.definition import docker_document
 from agent.engine.errors import EngineError, ResourceInitializationError
+from agent.engine.payload_documents import docker_document
 from agent.engine.registry_credentials import RegistryCredentials
 from agent.engine.states import Status
 from agent.protocol import acs

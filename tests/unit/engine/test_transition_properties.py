@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.engine.records import ContainerInspection
 from agent.engine.states import (
     Admitted,
     Command,
@@ -22,6 +23,7 @@ from agent.engine.states import (
     PullFailed,
     PullImage,
     ResourcesFailed,
+    RestartPlan,
     Resumed,
     StartContainer,
     StartFailed,
@@ -42,6 +44,9 @@ _CONDITIONS: st.SearchStrategy[Condition] = st.sampled_from(
 )
 
 
+RESTART = RestartPlan(ignored_exit_codes=(0,), attempt_period=0.5)
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> TaskPlan:
     """Tasks of one to four containers, each waiting for some of those before it."""
@@ -54,6 +59,7 @@ def plans(draw: st.DrawFn) -> TaskPlan:
             essential=draw(st.booleans()),
             start_timeout=draw(st.sampled_from([None, 60.0])),
             health_checked=draw(st.booleans()),
+            restart=draw(st.sampled_from([None, None, RESTART])),
         )
         containers.append(made)
     return plan(*containers)
@@ -84,7 +90,11 @@ class World:
                 assert isinstance(command, StopContainer | WatchStartTimeout), "nothing starts after a stop"
         self.pending += given_now
         assert len(set(self.created)) == len(self.created), "no container is created twice"
-        assert len(set(self.started)) == len(self.started), "no container is started twice"
+        for name in set(self.started):
+            lives = 1 + self.machine.container(name).restarts
+            assert self.started.count(name) <= lives, "nothing is started again but by its restart policy"
+        starts = [c.container for c in self.pending if isinstance(c, StartContainer)]
+        assert len(set(starts)) == len(starts), "no container has two starts under way"
         if isinstance(event, StopRequested):
             self.stop_wanted = True
 
@@ -129,6 +139,7 @@ def noise(name: str) -> tuple[Event, ...]:
     return (
         exited(name, 0),
         exited(name, 1),
+        Observed(at=9.0, container=name, inspection=_second_life(name)),
         Observed(at=6.0, container=name, inspection=inspection(name, "RUNNING")),
         Observed(at=6.0, container=name, inspection=inspection(name, "RUNNING", health="HEALTHY")),
         Observed(at=6.0, container=name, inspection=inspection(name, "CREATED", ever_started=False)),
@@ -136,6 +147,10 @@ def noise(name: str) -> tuple[Event, ...]:
         HealthChanged(at=6.0, container=name, health="HEALTHY"),
         HealthChanged(at=6.0, container=name, health="UNHEALTHY"),
     )
+
+
+def _second_life(name: str) -> ContainerInspection:
+    return inspection(name, "STOPPED", exit_code=1, started_at=7.0, finished_at=8.0)
 
 
 def check_growth(before: TaskState, after: TaskState) -> None:
