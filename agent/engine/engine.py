@@ -146,7 +146,7 @@ class TaskEngine:
             Starter(self._docker, resources, inspector, clock),
             Stopper(self._docker, inspector, clock),
             clock,
-            apply=lambda record, event: self._book.apply(record, event),
+            apply=lambda record, event: self._book.apply(record, resources.hidden(record, event)),
             write=lambda record: self._book.write(record),
         )
         self._book = TaskBook(

@@ -13,8 +13,8 @@ worth a second try it tries itself.
 from collections.abc import Callable
 
 from agent.engine.book import TaskRecord
-from agent.engine.errors import EngineError
 from agent.engine.registry_credentials import RegistryCredentials
+from agent.engine.states import Event
 from agent.engine.task_cgroups import TaskCgroups
 from agent.engine.task_secrets import TaskSecrets
 from agent.protocol import acs
@@ -35,9 +35,9 @@ class TaskResources:
         """A container's definition with its secrets in it. It is to be made of this, and kept nowhere."""
         return self._secrets.applied(record, container)
 
-    def hidden(self, record: TaskRecord, container: str, error: EngineError) -> EngineError:
-        """What the engine says of a container, without the secrets that it may have quoted."""
-        return self._secrets.hidden(record, container, error)
+    def hidden(self, record: TaskRecord, event: Event) -> Event:
+        """What happened to a task, without the secrets that the engine may have quoted in its words."""
+        return self._secrets.hidden(record, event)
 
     async def login(self, record: TaskRecord, container: str) -> RegistryCredentials | None:
         """Whom to pull a container's image as, if the task says. Raises ``EngineError``."""

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.engine.book import TaskRecord
-from agent.engine.errors import EngineError, ResourceInitializationError
-from agent.engine.payload_documents import docker_document
+from agent.engine.definition import docker_document
+from agent.engine.errors import ResourceInitializationError
 from agent.engine.registry_credentials import RegistryCredentials
-from agent.engine.states import Status
+from agent.engine.states import CreateFailed, Event, Observed, PullFailed, StartFailed, Status, StopFailed
 from agent.protocol import acs
 from agent.protocol.clock import Clock
 from agent.protocol.extensions import ContainerSecrets
@@ -99,16 +99,25 @@ class TaskSecrets:
             return None
         return RegistryCredentials(values.registry_username, values.registry_password)
 
-    def hidden(self, record: TaskRecord, container: str, error: EngineError) -> EngineError:
-        """The error without the values that the engine may have quoted."""
+    def hidden(self, record: TaskRecord, event: Event) -> Event:
+        """The event without the values that the engine may have quoted in its words."""
+        match event:
+            case PullFailed() | CreateFailed() | StartFailed() | StopFailed():
+                reason = self._without_values(record, event.container, event.reason)
+                return msgspec.structs.replace(event, reason=reason)
+            case Observed() if event.inspection.error:
+                error = self._without_values(record, event.container, event.inspection.error)
+                inspection = msgspec.structs.replace(event.inspection, error=error)
+                return msgspec.structs.replace(event, inspection=inspection)
+        return event
+
+    def _without_values(self, record: TaskRecord, container: str, text: str) -> str:
         values = self._values.get(record.plan.arn, {}).get(container)
-        if values is None:
-            return error
-        text = str(error)
-        for value in sorted(_all_of(values), key=len, reverse=True):
-            if len(value) >= _SHORTEST_HIDDEN:
-                text = text.replace(value, HIDDEN)
-        return type(error)(text)
+        if values is not None:
+            for value in sorted(_all_of(values), key=len, reverse=True):
+                if len(value) >= _SHORTEST_HIDDEN:
+                    text = text.replace(value, HIDDEN)
+        return text
 
     def forget(self, task_arn: str) -> None:
         """The task has ended: drop its values, and stop asking for them."""

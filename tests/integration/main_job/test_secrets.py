@@ -21,6 +21,7 @@ USER = "user-value-77e2b9"
 OLD_USER = "old-user-value-5d8841"
 FILE = "file-value-c90d2e"
 LOG_TAG = "log-tag-value-1b7f64"
+ODD_SIZE = "odd-size-value-6e21d0"
 VALUES = (PLAIN, USER, OLD_USER, FILE, LOG_TAG, registry.PASSWORD)
 
 
@@ -142,6 +143,17 @@ def test_what_is_missing_stops_the_task_before_anything_is_pulled(homeport: Home
         "execution resource retrieval failed: unable to retrieve secrets from ssm: "
         "Invalid ssm parameters: missing"
     )
+
+
+def test_what_the_engine_quotes_of_a_secret_is_hidden(homeport: Homeport) -> None:
+    keep(homeport, "odd", ODD_SIZE)
+    option = {"name": "max-size", "valueFrom": "odd"}
+    definition = homeport.register(
+        "quoted", {"logConfiguration": {"logDriver": "json-file", "secretOptions": [option]}}
+    )
+    task = homeport.wait_for_status(homeport.run_task(definition), "STOPPED")
+    assert "(hidden)" in task["stoppedReason"]
+    assert places_with(homeport, ODD_SIZE) == []
 
 
 def test_an_agent_that_starts_anew_asks_again_for_what_it_still_has_to_create(homeport: Homeport) -> None:

@@ -11,15 +11,24 @@ import pytest
 
 from agent.engine.book import TaskRecord
 from agent.engine.definition import plan_task
-from agent.engine.errors import CannotCreateContainerError, ResourceInitializationError
+from agent.engine.errors import ResourceInitializationError
 from agent.engine.refusals import refusal
 from agent.engine.registry_credentials import RegistryCredentials
-from agent.engine.states import Status
+from agent.engine.states import (
+    CreateFailed,
+    Observed,
+    PullFailed,
+    Started,
+    StartFailed,
+    Status,
+    StopFailed,
+)
 from agent.engine.task_secrets import NoSecrets, SecretsUnavailableError, TaskSecrets, with_values
 from agent.engine.transitions import initial_state
 from agent.protocol import acs
 from agent.protocol.extensions import ContainerSecrets
 from tests.support.clock import FakeClock
+from tests.unit.engine.builders import inspection
 
 ARN = "arn:aws:ecs:us-east-1:000000000000:task/default/0123456789abcdef0123456789abcdef"
 SECRET = acs.Secret(name="A", value_from="a", provider="ssm", target="CONTAINER")
@@ -183,10 +192,16 @@ async def test_what_the_engine_quotes_of_a_value_is_hidden() -> None:
     secrets = TaskSecrets(Source(values), FakeClock())
     task = record(container(secrets=(SECRET,)))
     await secrets.prepare(task, nobody)
-    error = CannotCreateContainerError("invalid option hush: A=hush-hush, 1")
-    hidden = secrets.hidden(task, "app", error)
-    assert isinstance(hidden, CannotCreateContainerError)
-    assert str(hidden) == "invalid option (hidden): A=(hidden), 1"
+    said, hidden = "invalid option hush: A=hush-hush, 1", "invalid option (hidden): A=(hidden), 1"
+    seen = inspection("app", "STOPPED", error=said)
+    for kind in (PullFailed, CreateFailed, StartFailed, StopFailed):
+        failed = kind(at=1.0, container="app", reason=said)
+        assert secrets.hidden(task, failed) == kind(at=1.0, container="app", reason=hidden)
+    observed = secrets.hidden(task, Observed(at=1.0, container="app", inspection=seen))
+    assert isinstance(observed, Observed)
+    assert observed.inspection == msgspec.structs.replace(seen, error=hidden)
+    started = Started(at=1.0, container="app", docker_id="hush")
+    assert secrets.hidden(task, started) is started
 
 
 @pytest.mark.fake_loop
