@@ -39,7 +39,9 @@ def test_an_interruption_notice_drains_the_instance_and_its_tasks_are_replaced_e
     assert attributes["ecs.instance-type"] == DOCUMENT["instanceType"]
     assert attributes["ecs.ami-id"] == DOCUMENT["imageId"]
 
-    definition = homeport.register("spot", {"command": ["sleep", "300"]}, networkMode="none")
+    definition = homeport.register(
+        "spot", {"command": ["sleep", "300"], "stopTimeout": 2}, networkMode="none"
+    )
     homeport.create_service(
         "web", definition, 2, placementStrategy=[{"type": "spread", "field": "instanceId"}]
     )
