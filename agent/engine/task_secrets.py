@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.engine.book import TaskRecord
-from agent.engine.definition import docker_document
 from agent.engine.errors import ResourceInitializationError
+from agent.engine.payload_documents import docker_document
 from agent.engine.registry_credentials import RegistryCredentials
 from agent.engine.states import CreateFailed, Event, Observed, PullFailed, StartFailed, Status, StopFailed
 from agent.protocol import acs
