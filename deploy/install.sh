@@ -337,6 +337,9 @@ uninstall() {
         note "$service is removed"
     done
     ! systemd_runs || systemctl daemon-reload
+    if [ -x "$PREFIX/current/bin/python" ]; then
+        "$PREFIX/current/bin/python" -m agent.endpoints.release || note "going on all the same"
+    fi
     step "Program"
     rm -rf "$PREFIX" /usr/local/bin/homeport
     if [ -n "$PURGE" ]; then

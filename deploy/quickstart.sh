@@ -192,6 +192,7 @@ purge() {
     fi
     step "Removing containers, the sample's image and $DATA_DIR"
     sample forget || fail "the engine's objects could not be removed" "look at the lines above"
+    "$ENVIRONMENT/bin/python" -m agent.endpoints.release || note "going on with what is said above left in place"
     rm -rf "$DATA_DIR"
     echo "Removed. The Docker Engine and $ENVIRONMENT are left in place."
 }

@@ -122,14 +122,8 @@ class TaskAddress:
         return ""
 
     def _own(self) -> str:
-        owner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            owner.bind(_OWNER)
-        except OSError:
-            owner.close()
-            return "another agent on this host has it; tasks of this one go without its endpoints"
-        self._ownership = owner
-        return ""
+        self._ownership = _take_ownership()
+        return "" if self._ownership else "another agent on this host has it; tasks of this one go without"
 
     def _disown(self) -> None:
         if self._ownership is not None:
@@ -165,12 +159,41 @@ class TaskAddress:
         self._in_force = _save().ours()
 
     def _remove(self) -> None:
-        saved = _save()
-        if LOCALNET_MARK in saved.chains("filter"):
-            _set_localnet(on=False)
-        if script := removal(saved):
-            _run("iptables-restore", "--noflush", "--wait", str(_LOCK_WAIT_S), text=script)
+        _remove_rules()
         self._in_force = None
+
+
+def release() -> str:
+    """Take the rules away that an agent has left behind. Returns why not, if so: an agent owns them.
+
+    Blocks. Raises ``RulesError``.
+    """
+    if os.geteuid() != 0 or _find("iptables-save") is None:
+        return ""  # an agent could not have made any
+    ownership = _take_ownership()
+    if ownership is None:
+        return "an agent that runs on this host has them"
+    with ownership:
+        _remove_rules()
+    return ""
+
+
+def _take_ownership() -> socket.socket | None:
+    owner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        owner.bind(_OWNER)
+    except OSError:
+        owner.close()
+        return None
+    return owner
+
+
+def _remove_rules() -> None:
+    saved = _save()
+    if LOCALNET_MARK in saved.chains("filter"):
+        _set_localnet(on=False)
+    if script := removal(saved):
+        _run("iptables-restore", "--noflush", "--wait", str(_LOCK_WAIT_S), text=script)
 
 
 def _save() -> Saved:

@@ -4,13 +4,14 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.endpoints.conftest import Island
 from tests.support.own_host import HostAgent, OwnHost
-from tests.support.processes import http_get, wait_until
+from tests.support.processes import REPOSITORY, http_get, wait_until
 
 pytestmark = [pytest.mark.timeout(180)]
 
@@ -59,6 +60,14 @@ def send_datagram(host: OwnHost, destination: str) -> None:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((host.outer_interface, 0))
         wire.send(frame)
+
+
+def release(island: Island) -> str:
+    """Run the command that removes what agents have left; returns why it did not."""
+    command = (*island.host.entering, sys.executable, "-m", "agent.endpoints.release")
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode == 0) == (done.stderr == ""), done
+    return done.stderr.strip().rpartition(": ")[2]
 
 
 def test_rules_that_were_flushed_are_back_soon(island: Island, arn: str) -> None:
@@ -119,12 +128,25 @@ def test_rules_stay_for_containers_that_run_on_and_go_with_the_last(island: Isla
     island.agent.start()
     wait_until(lambda: is_answered(island, arn), "the container reaches its agent again")
 
+    assert release(island) == "an agent that runs on this host has them"
     island.ecs("StopTask", task=arn)
     wait_until(lambda: island.task(arn)["lastStatus"] == "STOPPED", "the task stops", 60)
     island.agent.stop()
     assert island.host.rules() == []
     assert island.host.run("cat", _ROUTE_LOCALNET).strip() == "0"
     island.agent.start()
+
+
+def test_rules_that_an_agent_left_are_removed_for_good_by_command(island: Island) -> None:
+    island.run(island.register("left", SLEEP))
+    island.agent.stop()
+    assert island.host.rules()
+
+    assert release(island) == ""
+    assert island.host.rules() == []
+    assert island.host.run("cat", _ROUTE_LOCALNET).strip() == "0"
+    island.agent.start()
+    wait_until(island.host.rules, "the next agent puts them in force again")
 
 
 _GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).status)"
