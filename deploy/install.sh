@@ -2,7 +2,8 @@
 # Installs Homeport on this machine as services of systemd's, upgrades it, and removes it. Tasks go on running.
 #
 #   ./deploy/install.sh controller [--listen HOST:PORT] [--allow-plain-http] [--public-url URL]
-#   ./deploy/install.sh agent [--config FILE]     FILE is what `homeport agent-config` prints; - reads it from stdin
+#   ./deploy/install.sh agent [--config FILE]     FILE is what `homeport agent-config --agent homeport` prints;
+#                                                 - reads it from standard input
 #   ./deploy/install.sh upgrade                   exchange the program for the one beside this script
 #   ./deploy/install.sh uninstall [--purge]       --purge takes the data and the settings too
 #
@@ -226,9 +227,10 @@ controller() {
     cat <<END
 
 The controller is installed: settings in $toml, data in $CONTROLLER_DATA.
-  eval "\$(sudo homeport env)"        points AWS's tools at it
-  sudo homeport agent-config --endpoint URL >agent.env        prints what another machine joins with:
-  ./deploy/install.sh agent --config agent.env                run there
+  eval "\$(sudo homeport env)"                points AWS's tools at it
+What another machine joins with, and how:
+  sudo homeport agent-config --agent homeport --endpoint URL >agent.env
+  ./deploy/install.sh agent --config agent.env
 END
 }
 
@@ -264,12 +266,12 @@ agent_settings() {
     elif [ -f "$SETTINGS/agent.env" ]; then
         note "its settings stay: $SETTINGS/agent.env"
     elif [ -f "$CONTROLLER_DATA/client.json" ]; then
-        "$RELEASE/bin/homeport" agent-config --data-dir "$CONTROLLER_DATA" | write_settings agent.env ||
+        "$RELEASE/bin/homeport" agent-config --agent homeport --data-dir "$CONTROLLER_DATA" | write_settings agent.env ||
             fail "the controller of this machine gives no settings" "look at: journalctl -u homeport-controller"
         note "its settings are $SETTINGS/agent.env, from the controller of this machine"
     else
         fail "the agent has no settings" \
-            "on the controller: homeport agent-config --endpoint URL >agent.env; here: --config agent.env"
+            "on the controller: homeport agent-config --agent homeport --endpoint URL >agent.env; here: --config agent.env"
     fi
 }
 

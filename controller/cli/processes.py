@@ -74,7 +74,7 @@ def agent(settings: bool, **flags: Any) -> None:
 
     \b
     Example, on the controller's machine:
-      homeport agent-config --endpoint http://controller.lan:8480 > agent.env
+      homeport agent-config --agent homeport --endpoint http://controller.lan:8480 > agent.env
     and on the machine that joins:
       env $(cat agent.env) homeport agent --data-dir /var/lib/homeport/agent
     """

@@ -116,7 +116,7 @@ for _ in 1 2 3 4; do
 done
 inside /root/homeport/deploy/install.sh controller --listen "127.0.0.1:${PORTS[0]}"
 {
-    inside homeport agent-config
+    inside homeport agent-config --agent homeport
     echo "HOMEPORT_INTROSPECTION_LISTEN=127.0.0.1:${PORTS[1]}"
     echo "HOMEPORT_CREDENTIALS_LISTEN=127.0.0.1:${PORTS[2]}"
     echo "HOMEPORT_METRICS_LISTEN=127.0.0.1:${PORTS[3]}"

@@ -84,7 +84,7 @@ endpoint=127.0.0.1:$(free_port)
 docker run -d --name "$NAME-controller" --network host "$NAME-controller" --listen "$endpoint" >/dev/null
 eventually "the controller is healthy" controller_is_healthy
 {
-    docker exec "$NAME-controller" homeport agent-config
+    docker exec "$NAME-controller" homeport agent-config --agent homeport
     for service in INTROSPECTION CREDENTIALS METRICS; do
         echo "HOMEPORT_${service}_LISTEN=127.0.0.1:$(free_port)"
     done

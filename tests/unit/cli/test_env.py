@@ -103,6 +103,21 @@ def test_agent_config_is_what_an_unmodified_agent_needs(stand_in: StandInControl
     assert SECRET not in output
 
 
+def test_homeports_own_agent_needs_no_more_than_where_and_who(stand_in: StandInController) -> None:
+    stand_in.answers["HomeportV1.EnsureAgentAccessKey"] = lambda members: {
+        "accessKeyId": "AKID",
+        "secretAccessKey": "agent-secret",
+    }
+    result = CliRunner().invoke(main, ["agent-config", "--agent", "homeport", "--output", "json"])
+    assert json.loads(result.stdout) == {
+        "AWS_ACCESS_KEY_ID": "AKID",
+        "AWS_DEFAULT_REGION": "eu-test-1",
+        "AWS_SECRET_ACCESS_KEY": "agent-secret",
+        "ECS_BACKEND_HOST": stand_in.endpoint,
+        "ECS_CLUSTER": "default",
+    }
+
+
 def test_agent_config_names_the_endpoint_that_the_joining_machine_can_reach(
     stand_in: StandInController,
 ) -> None:
