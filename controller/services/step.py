@@ -21,6 +21,7 @@ STARTS_PER_STEP = 500
 """Tasks that one step starts at most, so that one large service does not hold up all others."""
 
 REPLACED_UNHEALTHY = "Task failed container health checks"
+REPLACED_OUTDATED = "Task runs another image than the first task of its deployment"
 
 
 class Stop(msgspec.Struct, frozen=True, gc=False):
@@ -110,7 +111,7 @@ def step(view: ServiceView, place: Place) -> Decision:
 def _stays(task: TaskView, primary: Deployment) -> bool:
     """Whether a task is to stay. A FAILED deployment replaces no task of an older one."""
     wanted = task.deployment == primary.id or _has_failed(primary)
-    return wanted and not task.displaced and not task.unhealthy
+    return wanted and not task.to_be_replaced
 
 
 def _has_failed(primary: Deployment) -> bool:
@@ -167,7 +168,14 @@ def _changed(view: ServiceView, deployments: tuple[Deployment, ...]) -> tuple[De
 
 def _stop(task: TaskView, primary: Deployment) -> Stop:
     scaling = f"Scaling activity initiated by (deployment {primary.id})"
-    return Stop(task.id, REPLACED_UNHEALTHY if task.unhealthy else scaling, task.has_run)
+    return Stop(task.id, replacement_reason(task) or scaling, task.has_run)
+
+
+def replacement_reason(task: TaskView) -> str:
+    """The stoppedReason of a task that is replaced for what it is itself; empty for any other."""
+    if task.unhealthy:
+        return REPLACED_UNHEALTHY
+    return REPLACED_OUTDATED if task.outdated else ""
 
 
 def _announcements(

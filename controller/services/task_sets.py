@@ -19,11 +19,11 @@ from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_del
 from controller.services.balance import Balance, Budget, Place, balance
 from controller.services.rollout import counted
 from controller.services.step import (
-    REPLACED_UNHEALTHY,
     STARTS_PER_STEP,
     Announcement,
     Decision,
     Stop,
+    replacement_reason,
     summarise,
     wake_after,
 )
@@ -127,8 +127,8 @@ def _part(view: ServiceView, task_set: TaskSet, place: Place, *, may_start: bool
     newly_failed = after.launch_round != task_set.launch_round
     hold_s = launch_delay(after) if newly_failed else view.task_set_holds_s.get(task_set.id, 0.0)
     live = [task for task in view.tasks if task.deployment == task_set.id and not task.stopping]
-    keep = [task for task in live if not task.displaced and not task.unhealthy]
-    replaced = [task for task in live if task.displaced or task.unhealthy]
+    keep = [task for task in live if not task.to_be_replaced]
+    replaced = [task for task in live if task.to_be_replaced]
     desired = computed_desired_count(view.service, task_set)
     result = balance(
         keep,
@@ -180,7 +180,7 @@ def _left_behind(view: ServiceView) -> list[TaskView]:
 
 def _stop(task: TaskView, task_set_id: str) -> Stop:
     scaling = f"Scaling activity initiated by (taskSet {task_set_id})"
-    return Stop(task.id, REPLACED_UNHEALTHY if task.unhealthy else scaling, task.has_run, task_set_id)
+    return Stop(task.id, replacement_reason(task) or scaling, task.has_run, task_set_id)
 
 
 def _announcements(part: _Part) -> list[Announcement]:

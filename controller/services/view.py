@@ -21,6 +21,7 @@ from controller.state.entities import (
     instance_key,
     task_definition_key,
 )
+from controller.state.image_pins import owner_of, runs_another_image
 from controller.state.indexes import (
     DEPLOYMENTS_OF_SERVICE,
     LIVE_TASKS_OF_SERVICE,
@@ -54,10 +55,17 @@ class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether its health check has failed for good: it is to be replaced."""
     displaced: bool = False
     """Whether its instance is on its way out: the task is to be replaced."""
+    outdated: bool = False
+    """Whether it runs another image than its deployment has settled on: it is to be replaced."""
     protected: bool = False
     """Whether neither scaling in nor deployments nor draining may stop it while it is not unhealthy."""
     stopping: bool = False
     """Whether its stop is decided: it counts no more."""
+
+    @property
+    def to_be_replaced(self) -> bool:
+        """Whether another task is to stand in for it."""
+        return self.displaced or self.unhealthy or self.outdated
 
 
 class FailedStart(msgspec.Struct, frozen=True, gc=False):
@@ -102,6 +110,7 @@ class _Moment:
         self.changes_in_s: float | None = None
         self._checked: dict[str, tuple[str, ...]] = {}
         self._instances: dict[str | None, tuple[bool, str]] = {}
+        self._owners: dict[str | None, TaskOwner | None] = {}
         self._attribute = spread_attribute(service.options)
 
     def older_than(self, subject: str, since: float, seconds: float) -> bool:
@@ -119,6 +128,13 @@ class _Moment:
             definition = self.read.get(TaskDefinition, key)
             self._checked[key] = checked_containers(definition) if definition else ()
         return self._checked[key]
+
+    def is_outdated(self, task: Task) -> bool:
+        """Whether a task runs another image than its deployment or task set has settled on."""
+        if task.deployment not in self._owners:
+            self._owners[task.deployment] = owner_of(self.read, task)
+        owner = self._owners[task.deployment]
+        return owner is not None and runs_another_image(owner, task)
 
     def place_of(self, task: Task) -> tuple[bool, str]:
         """Whether a task's instance is on its way out, and its zone."""
@@ -216,6 +232,7 @@ def _task_view(moment: _Moment, task: Task) -> TaskView:
         healthy=healthy,
         unhealthy=unhealthy,
         displaced=displaced,
+        outdated=moment.is_outdated(task),
         protected=task.protected_until is not None and moment.service.status == "ACTIVE",
         stopping=task.desired_status == "STOPPED",
     )

@@ -59,6 +59,19 @@ def with_digests(owner: Owner, document: Document, task: Task) -> Owner:
     return replace(owner, image_digests=(*owner.image_digests, *new.items()))
 
 
+def runs_another_image(owner: TaskOwner, task: Task) -> bool:
+    """Whether a task has told another digest than its deployment or task set has settled on: it was started
+    together with the first one, before that had told."""
+    if not owner.image_digests:
+        return False
+    settled = dict(owner.image_digests)
+    return any(
+        container.image_digest
+        and container.image_digest != settled.get(container.name, container.image_digest)
+        for container in task.containers
+    )
+
+
 def pinned_image(image: str, container: str, digests: Mapping[str, str]) -> str:
     """The image as a container gets it; `digests` are by container name."""
     digest = digests.get(container)

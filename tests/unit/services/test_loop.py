@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from controller.services import events
 from controller.services.loop import REPEAT_EVENT_AFTER_S
 from controller.services.retire import KEEP_ENDED_S, TURN_INTERVAL_S
+from controller.services.step import REPLACED_OUTDATED
 from controller.state.entities import Attribute, Cluster, ContainerInstance, Task, instance_key, task_key
 from controller.state.flusher import StoreUnavailable
-from controller.state.lifecycle import set_disposition
+from controller.state.lifecycle import ContainerReport, set_disposition
 from controller.state.store.interface import FlushBatch, StoreError
 from tests.support.clock import FakeClock
 from tests.unit.services.conftest import SERVICE, Controller, definition
@@ -140,6 +141,27 @@ async def test_an_unhealthy_task_is_replaced_after_its_grace_period(controller: 
     said = await controller.events()
     assert f"(task {task.id}) failed container health checks." in said
     assert any(text.endswith("Amazon ECS replaced 1 tasks due to an unhealthy status.") for text in said)
+
+
+async def test_a_task_that_runs_another_image_than_the_first_of_its_deployment_is_replaced(
+    controller: Controller,
+) -> None:
+    await controller.add_instance("a1")
+    await controller.create_service(2, definition())
+    await controller.run_all()
+    first, second = controller.live
+    (deployment,) = controller.deployments
+    settled = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+    await controller.put(replace(deployment, image_digests=((first.containers[0].name, settled[0]),)))
+    for task, digest in zip((first, second), settled, strict=True):
+        container = ContainerReport(name=task.containers[0].name, image_digest=digest)
+        await controller.report(task, "RUNNING", containers=[container])
+    await controller.run_all()
+    await asyncio.sleep(4)
+
+    assert controller.task(second.id).stopped_reason == REPLACED_OUTDATED
+    assert first.id in {task.id for task in controller.live}
+    assert len(controller.live) == 2
 
 
 async def test_a_task_with_a_health_check_is_not_healthy_by_age_alone(controller: Controller) -> None:

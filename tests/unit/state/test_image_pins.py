@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.state.entities import Deployment, Task, TaskContainer
-from controller.state.image_pins import pinned_image, with_digests
+from controller.state.image_pins import pinned_image, runs_another_image, with_digests
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
@@ -66,3 +66,12 @@ def test_an_image_with_a_digest_of_its_own_stays_as_it_is() -> None:
 def test_later_tasks_get_the_image_with_the_digest() -> None:
     assert pinned_image("registry/web:1", "app", {"app": ONE}) == f"registry/web:1@{ONE}"
     assert pinned_image("registry/web:1", "side", {"app": ONE}) == "registry/web:1"
+
+
+def test_a_task_that_was_started_before_the_first_had_told_may_run_another_image() -> None:
+    settled = deployment(("app", ONE))
+    assert runs_another_image(settled, task(app=TWO))
+    assert not runs_another_image(settled, task(app=ONE))
+    assert not runs_another_image(settled, task(app=""))
+    assert not runs_another_image(settled, task(app=ONE, side=TWO))
+    assert not runs_another_image(deployment(), task(app=TWO))
