@@ -125,7 +125,6 @@ def test_unknown_services_fail_the_waiter_at_once(ecs: Any, cluster: str) -> Non
         {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
         {"loadBalancers": [{"targetGroupArn": "x", "containerName": "web", "containerPort": 80}]},
         {"serviceConnectConfiguration": {"enabled": True}},
-        {"deploymentController": {"type": "EXTERNAL"}},
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(

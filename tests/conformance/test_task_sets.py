@@ -107,7 +107,7 @@ def test_the_desired_count_of_the_service_moves_every_task_set(
     counts = [described(ecs, web, id_)["runningCount"] for id_ in (first, second)]
     assert counts == [2, 1]
     ecs.update_service(**web, desiredCount=1)
-    assert described(ecs, web, first)["stabilityStatus"] == "STABILIZING"
+    assert [described(ecs, web, id_)["computedDesiredCount"] for id_ in (first, second)] == [1, 1]
     settle(ecs, web, agent, first, second)
     counts = [described(ecs, web, id_)["runningCount"] for id_ in (first, second)]
     assert counts == [1, 1]
