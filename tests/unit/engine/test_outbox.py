@@ -1,7 +1,20 @@
 """What the controller is told, and when."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent.engine.outbox import acknowledged, unsent_change
-from agent.engine.states import AdmissionDelayed, Admitted, Dependency, PullFailed, Sent, StopRequested
+from agent.engine.states import (
+    AdmissionDelayed,
+    Admitted,
+    Dependency,
+    Event,
+    PullFailed,
+    Resumed,
+    Sent,
+    Status,
+    StopRequested,
+)
 from tests.unit.engine.builders import Machine, container, exited, plan
 
 
@@ -128,3 +141,29 @@ def test_an_acknowledgement_that_comes_late_takes_nothing_back() -> None:
 
     assert machine.state.sent is Sent.STOPPED
     assert machine.state.containers[0].sent is Sent.STOPPED
+
+
+REASONS = st.sampled_from(["", "waits for 1 CPU units", "waits for its turn"])
+EVENTS = st.one_of(
+    st.builds(AdmissionDelayed, at=st.just(1.0), reason=REASONS),
+    st.builds(Admitted, at=st.just(1.0)),
+    st.builds(StopRequested, at=st.just(1.0)),
+)
+
+
+@given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=12))
+def test_whatever_a_task_waits_for_the_controller_knows_it_in_the_end(
+    happenings: list[tuple[Event, bool]],
+) -> None:
+    machine = Machine(plan())
+    told = ""
+    for event, heard in [*happenings, (Resumed(at=2.0), True)]:
+        machine.happen(event)
+        while heard and (change := unsent_change(machine.plan, machine.state)) is not None:
+            told = change.reason
+            before = machine.state
+            machine.state = acknowledged(machine.plan, machine.state, change)
+            assert machine.state != before, "an acknowledged report is not made again"
+
+    stopped = machine.state.known is Status.STOPPED
+    assert machine.state.sent is Sent.STOPPED if stopped else told == machine.state.waits_for
