@@ -42,6 +42,10 @@ LOGGING_DRIVERS = frozenset(
 )
 
 
+MOST_PROCESSES = 4_194_304
+"""What the kernel of Linux can count."""
+
+
 class ConfigError(Exception):
     """A setting that cannot be used; the message names it, its value and what is accepted."""
 
@@ -274,6 +278,12 @@ class AgentConfig(StorageSettings, EndpointSettings):
         default=0.1, metadata=_read("ECS_CGROUP_CPU_PERIOD", values.duration_s(at_least=0.008, at_most=0.1))
     )
     """The period in which a task may use its share of CPU time: short ones make for short pauses."""
+
+    task_pids_limit: int | None = field(
+        default=None,
+        metadata=_read("ECS_TASK_PIDS_LIMIT", values.whole_number(at_least=1, at_most=MOST_PROCESSES)),
+    )
+    """How many processes and threads all containers of a task together may have; None sets no limit."""
 
     metrics_interval_s: float = field(
         default=5.0,

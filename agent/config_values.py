@@ -65,12 +65,14 @@ def duration_s(at_least: float = 0.0, at_most: float | None = None) -> Callable[
     return parse
 
 
-def whole_number(at_least: int = 0) -> Callable[[str], int]:
-    """A parser of decimal integers that are not below ``at_least``."""
+def whole_number(at_least: int = 0, at_most: int | None = None) -> Callable[[str], int]:
+    """A parser of decimal integers within bounds."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < at_least:
             raise ValueError(f"accepted is a whole number of at least {at_least}")
+        if at_most is not None and int(text) > at_most:
+            raise ValueError(f"accepted is a whole number of at most {at_most}")
         return int(text)
 
     return parse

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from agent.engine.task_limits import (
     PARENT,
     PARENT_SLICE,
+    PIDS,
     TaskLimits,
     slice_name,
     systemd_properties,
@@ -50,11 +51,12 @@ class CgroupHost(Protocol):
 class CgroupV1:
     """One hierarchy for each controller, the engine's driver being ``cgroupfs``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, controllers: Sequence[str] = _CONTROLLERS) -> None:
         self._root = root
+        self._controllers = controllers
 
     def prepare(self) -> None:
-        for controller in _CONTROLLERS:
+        for controller in self._controllers:
             hierarchy = self._root / controller
             if not hierarchy.is_dir():
                 raise NoTaskCgroupsError(f"the {controller} controller of cgroup v1 is not at {hierarchy}")
@@ -73,7 +75,7 @@ class CgroupV1:
         return self._root / "memory" / PARENT / task_id
 
     def limit(self, task_id: str, limits: TaskLimits) -> None:
-        for controller in _CONTROLLERS:
+        for controller in self._controllers:
             (self._root / controller / PARENT / task_id).mkdir(exist_ok=True)
         for controller, file, content in v1_files(limits):
             (self._root / controller / PARENT / task_id / file).write_text(content)
@@ -87,14 +89,15 @@ class CgroupV1:
 class CgroupV2:
     """The unified hierarchy, the engine's driver being ``cgroupfs``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, controllers: Sequence[str] = _CONTROLLERS) -> None:
         self._root = root
+        self._controllers = controllers
 
     def prepare(self) -> None:
-        _check_v2_controllers(self._root)
-        _delegate(self._root)
+        _check_v2_controllers(self._root, self._controllers)
+        _delegate(self._root, self._controllers)
         (self._root / PARENT).mkdir(exist_ok=True)
-        _delegate(self._root / PARENT)
+        _delegate(self._root / PARENT, self._controllers)
 
     def parent(self, task_id: str) -> str:
         return f"/{PARENT}/{task_id}"
@@ -105,7 +108,7 @@ class CgroupV2:
     def limit(self, task_id: str, limits: TaskLimits) -> None:
         place = self.place(task_id)
         place.mkdir(exist_ok=True)
-        _delegate(place)
+        _delegate(place, self._controllers)
         for file, content in v2_files(limits):
             (place / file).write_text(content)
 
@@ -134,12 +137,14 @@ class SystemdSlices:
         root: Path,
         *,
         unified: bool,
+        controllers: Sequence[str] = _CONTROLLERS,
         run: Callable[[Sequence[str]], None] = run_command,
         runtime: Path = _SYSTEMD_RUNTIME,
     ) -> None:
         """``unified`` says that the host has cgroup v2; ``runtime`` is there where systemd runs."""
         self._root = root
         self._unified = unified
+        self._controllers = controllers
         self._run = run
         self._runtime = runtime
 
@@ -147,7 +152,7 @@ class SystemdSlices:
         if not self._runtime.exists():
             raise NoTaskCgroupsError("the Docker engine's cgroup driver is systemd, which does not run here")
         if self._unified:
-            _check_v2_controllers(self._root)
+            _check_v2_controllers(self._root, self._controllers)
         self._run(("systemctl", "start", PARENT_SLICE))
 
     def parent(self, task_id: str) -> str:
@@ -169,11 +174,15 @@ class SystemdSlices:
         self._run(("systemctl", "revert", slice_name(task_id)))
 
 
-def cgroup_host(info: Mapping[str, Any], root: Path, *, engine_is_here: bool) -> CgroupHost:
+def cgroup_host(
+    info: Mapping[str, Any], root: Path, *, engine_is_here: bool, limits_pids: bool = False
+) -> CgroupHost:
     """The set-up of a host whose engine answers ``info`` to ``/info``; ``root`` is where cgroups are mounted.
 
-    ``engine_is_here`` says that the engine is on this machine. Raises ``NoTaskCgroupsError``.
+    ``engine_is_here`` says that the engine is on this machine, ``limits_pids`` that processes will be limited
+    too. Raises ``NoTaskCgroupsError``.
     """
+    controllers = (*_CONTROLLERS, PIDS) if limits_pids else _CONTROLLERS
     if not engine_is_here:
         raise NoTaskCgroupsError("the Docker engine is reached over the network: its cgroups are elsewhere")
     if any(option.startswith("name=rootless") for option in info.get("SecurityOptions") or ()):
@@ -184,9 +193,9 @@ def cgroup_host(info: Mapping[str, Any], root: Path, *, engine_is_here: bool) ->
         raise NoTaskCgroupsError(f"the Docker engine uses cgroup v{version}, but {root} is cgroup v{there}")
     match info.get("CgroupDriver"):
         case "cgroupfs":
-            return CgroupV2(root) if version == "2" else CgroupV1(root)
+            return CgroupV2(root, controllers) if version == "2" else CgroupV1(root, controllers)
         case "systemd":
-            return SystemdSlices(root, unified=version == "2")
+            return SystemdSlices(root, unified=version == "2", controllers=controllers)
         case driver:
             raise NoTaskCgroupsError(f"the Docker engine's cgroup driver is {driver}")
 
@@ -199,16 +208,16 @@ def is_occupied(place: Path) -> bool:
     )
 
 
-def _check_v2_controllers(root: Path) -> None:
+def _check_v2_controllers(root: Path, controllers: Sequence[str]) -> None:
     there = (root / "cgroup.controllers").read_text().split()
-    for controller in _CONTROLLERS:
+    for controller in controllers:
         if controller not in there:
             raise NoTaskCgroupsError(f"cgroup v2 has no {controller} controller here")
 
 
-def _delegate(cgroup: Path) -> None:
+def _delegate(cgroup: Path, controllers: Sequence[str]) -> None:
     """Let the cgroups below have limits of their own."""
-    (cgroup / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+    (cgroup / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
 
 
 def _remove_tree(place: Path) -> None:

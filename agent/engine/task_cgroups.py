@@ -42,6 +42,7 @@ class TaskCgroups:
         self._setting = config.task_cpu_mem_limit
         self._root = config.cgroup_path
         self._period_s = config.cgroup_cpu_period_s
+        self._pids = config.task_pids_limit
         self._engine_is_here = config.docker_host.startswith("unix://")
         self._owner = owner.encode()
         self._host: CgroupHost | None = None
@@ -62,7 +63,12 @@ class TaskCgroups:
             log.info("task_limits_off", setting="ECS_ENABLE_TASK_CPU_MEM_LIMIT=false")
             return
         try:
-            host = cgroup_host(info, self._root, engine_is_here=self._engine_is_here)
+            host = cgroup_host(
+                info,
+                self._root,
+                engine_is_here=self._engine_is_here,
+                limits_pids=self._pids is not None,
+            )
             await self._lane.call(host.prepare)
         except (NoTaskCgroupsError, OSError) as error:
             if self._setting:
@@ -90,7 +96,7 @@ class TaskCgroups:
         if not _TASK_ID.fullmatch(task_id):
             raise CgroupError(f"Agent could not create task's platform resources: {task_id!r} is no task id")
         cpus = tuple(container.cpu or 0 for container in task.containers)
-        limits = task_limits(task.cpu, task.memory, cpus, self._period_s)
+        limits = task_limits(task.cpu, task.memory, cpus, self._period_s, self._pids)
         try:
             await self._lane.call(lambda: self._make(host, task_id, limits))
         except OSError as error:

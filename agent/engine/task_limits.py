@@ -14,6 +14,9 @@ PARENT = "ecs"
 PARENT_SLICE = "ecstasks.slice"
 """The same with the systemd driver."""
 
+PIDS = "pids"
+"""The controller that counts processes."""
+
 _MIB = 1024 * 1024
 _LEAST_SHARES, _MOST_SHARES = 2, 262144
 _LEAST_WEIGHT, _MOST_WEIGHT = 1, 10000
@@ -30,13 +33,19 @@ class TaskLimits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cpu_shares: int
     """Weight against other tasks where CPU time is scarce, in the unit of ``cpu.shares``."""
     memory_bytes: int | None
+    pids: int | None = None
+    """Processes and threads of all containers of the task together."""
 
 
 def task_limits(
-    cpu: float | None, memory_mib: int | None, container_cpus: Sequence[int], period_s: float
+    cpu: float | None,
+    memory_mib: int | None,
+    container_cpus: Sequence[int],
+    period_s: float,
+    pids: int | None = None,
 ) -> TaskLimits:
     """The limits of a task with ``cpu`` vCPUs and ``memory_mib`` MiB, whose containers declare
-    ``container_cpus`` CPU units; ``period_s`` is the scheduler's period.
+    ``container_cpus`` CPU units; ``period_s`` is the scheduler's period, ``pids`` the host's limit for tasks.
 
     As in ECS the quota is the task's CPU times the period, and a task without CPU of its own weighs as much
     as its containers. A task with CPU weighs as much as that, so that a large one keeps what it reserved
@@ -49,6 +58,7 @@ def task_limits(
         cpu_period_us=period_us,
         cpu_shares=min(max(shares, _LEAST_SHARES), _MOST_SHARES),
         memory_bytes=memory_mib * _MIB if memory_mib else None,
+        pids=pids,
     )
 
 
@@ -60,6 +70,8 @@ def v1_files(limits: TaskLimits) -> tuple[tuple[str, str, str], ...]:
         files.append(("cpu", "cpu.cfs_quota_us", str(limits.cpu_quota_us)))
     if limits.memory_bytes is not None:
         files.append(("memory", "memory.limit_in_bytes", str(limits.memory_bytes)))
+    if limits.pids is not None:
+        files.append((PIDS, "pids.max", str(limits.pids)))
     return tuple(files)
 
 
@@ -70,6 +82,8 @@ def v2_files(limits: TaskLimits) -> tuple[tuple[str, str], ...]:
         files.append(("cpu.max", f"{limits.cpu_quota_us} {limits.cpu_period_us}"))
     if limits.memory_bytes is not None:
         files.append(("memory.max", str(limits.memory_bytes)))
+    if limits.pids is not None:
+        files.append(("pids.max", str(limits.pids)))
     return tuple(files)
 
 
@@ -87,6 +101,8 @@ def systemd_properties(limits: TaskLimits) -> tuple[str, ...]:
             properties.append(f"CPUQuotaPeriodSec={limits.cpu_period_us}us")
     if limits.memory_bytes is not None:
         properties.append(f"MemoryMax={limits.memory_bytes}")
+    if limits.pids is not None:
+        properties.append(f"TasksMax={limits.pids}")
     return tuple(properties)
 
 

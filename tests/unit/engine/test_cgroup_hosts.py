@@ -53,6 +53,32 @@ def slices(root: Path, *, unified: bool, ran: list[tuple[str, ...]]) -> SystemdS
     return SystemdSlices(root, unified=unified, run=run, runtime=root / "systemd")
 
 
+LIMITED_PROCESSES = task_limits(0.25, 128, (10,), 0.1, pids=64)
+CGROUPFS = {"CgroupDriver": "cgroupfs"}
+
+
+def test_processes_are_limited_in_the_hierarchy_that_counts_them(v1: Path) -> None:
+    (v1 / "pids").mkdir()
+    host = cgroup_host(CGROUPFS, v1, engine_is_here=True, limits_pids=True)
+    host.prepare()
+    host.limit("t1", LIMITED_PROCESSES)
+    assert (v1 / "pids/ecs/t1/pids.max").read_text() == "64"
+
+
+def test_a_limit_of_processes_is_delegated_in_version_two(v2: Path) -> None:
+    host = cgroup_host(CGROUPFS, v2, engine_is_here=True, limits_pids=True)
+    host.prepare()
+    host.limit("t1", LIMITED_PROCESSES)
+    assert (v2 / "ecs/t1/pids.max").read_text() == "64"
+    assert (v2 / "ecs/cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+def test_a_host_that_cannot_count_processes_says_so(v1: Path) -> None:
+    host = cgroup_host(CGROUPFS, v1, engine_is_here=True, limits_pids=True)
+    with pytest.raises(NoTaskCgroupsError, match="the pids controller of cgroup v1 is not at"):
+        host.prepare()
+
+
 def test_version_one_gets_a_directory_and_limits_in_both_hierarchies(v1: Path) -> None:
     host = CgroupV1(v1)
     host.prepare()

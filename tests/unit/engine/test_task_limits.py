@@ -81,6 +81,13 @@ def test_systemd_takes_percent_of_one_cpu(given: TaskLimits, expected: tuple[str
     assert systemd_properties(given) == expected
 
 
+def test_processes_are_limited_where_the_host_says_so() -> None:
+    limited = task_limits(None, None, (), 0.1, pids=64)
+    assert v1_files(limited)[-1] == ("pids", "pids.max", "64")
+    assert v2_files(limited)[-1] == ("pids.max", "64")
+    assert systemd_properties(limited)[-1] == "TasksMax=64"
+
+
 def test_a_slice_is_one_level_below_its_parent_whatever_the_task_is_called() -> None:
     assert slice_name(TASK_ID) == f"ecstasks-{TASK_ID}.slice"
     assert slice_name("c5c0-41") == "ecstasks-c5c041.slice"
