@@ -115,10 +115,10 @@ def disk_usage(
 
 def _image(image: Mapping[str, Any], pulled: Collection[str]) -> ImageUse:
     size, shared = image.get("Size") or 0, image.get("SharedSize") or 0
-    names = tuple(name for name in image.get("RepoTags") or () if name != "<none>:<none>")
+    names = [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
     return ImageUse(
         id=image["Id"],
-        names=names or tuple(image.get("RepoDigests") or ()),
+        names=tuple(name for name in names if not name.startswith("<none>")),
         owner="homeport" if image["Id"] in pulled else "others",
         size=size,
         unique=size - max(shared, 0),

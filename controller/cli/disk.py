@@ -49,7 +49,9 @@ def disk(address: str, output: str) -> None:
     print_table(["WHAT", "HOMEPORT", "OTHERS", "UNUSED"], _kind_rows(usage))
     if rows := _task_rows(usage):
         click.echo()
-        print_table(["TASK", "CONTAINERS", "LOGS", "VOLUMES"], rows)
+        print_table(["TASK", "CONTAINERS", "LOGS", "VOLUMES"], rows[:_LARGEST_SHOWN])
+        if len(rows) > _LARGEST_SHOWN:
+            click.echo(f"and {len(rows) - _LARGEST_SHOWN} tasks that hold less; --output json has them all")
     if rows := _largest_unused(usage):
         click.echo()
         print_table(["UNUSED", "OF", "SIZE"], rows)

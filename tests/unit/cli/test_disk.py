@@ -94,6 +94,17 @@ def test_people_see_disks_kinds_tasks_and_what_could_go(agent: StandInAgent) -> 
     assert "volume left others 9.0 MiB" in lines
 
 
+def test_of_many_tasks_the_ten_that_hold_most_are_shown(agent: StandInAgent) -> None:
+    containers = [
+        {"State": "running", "Owner": "homeport", "Task": f"{TASK}{n}", "Writable": n * MIB, "Logs": 0}
+        for n in range(12)
+    ]
+    agent.answer = {**USAGE, "Containers": containers}
+    output = run("--agent", agent.address).output
+    assert "11.0 MiB" in output
+    assert "and 3 tasks that hold less" in output
+
+
 def test_scripts_get_the_agents_own_answer(agent: StandInAgent) -> None:
     assert json.loads(run("--agent", agent.address, "--output", "json").output) == USAGE
 

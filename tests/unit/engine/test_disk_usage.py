@@ -32,8 +32,9 @@ def test_an_image_is_ours_if_we_pulled_it_and_holds_alone_what_it_does_not_share
     images = [
         {"Id": "sha256:ours", "RepoTags": ["web:1"], "Size": 100, "SharedSize": 30, "Containers": 2},
         {"Id": "sha256:x", "RepoTags": ["<none>:<none>"], "RepoDigests": ["web@sha256:1"], "Size": 10},
+        {"Id": "sha256:y", "RepoTags": None, "RepoDigests": ["<none>@<none>"], "Size": 10},
     ]
-    ours, theirs = usage(Images=images).images
+    ours, theirs, nameless = usage(Images=images).images
     assert (ours.owner, ours.names, ours.unique, ours.containers) == ("homeport", ("web:1",), 70, 2)
     assert (theirs.owner, theirs.names, theirs.unique, theirs.containers) == (
         "others",
@@ -41,6 +42,7 @@ def test_an_image_is_ours_if_we_pulled_it_and_holds_alone_what_it_does_not_share
         10,
         0,
     )
+    assert nameless.names == ()
 
 
 def test_a_volume_belongs_to_the_tasks_that_made_or_mount_it() -> None:
