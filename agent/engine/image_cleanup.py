@@ -12,6 +12,7 @@ from agent.engine.book import TaskBook
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError, NoSuchImageError
 from agent.engine.image_ledger import ImageAge, ImageLedger, PulledImage
+from agent.engine.image_reference import parse_reference
 from agent.engine.images import Images
 from agent.engine.records import ImageInspection
 
@@ -21,15 +22,19 @@ log = structlog.get_logger(__name__)
 def candidates(
     images: Sequence[ImageAge], used: Collection[str], kept: Collection[str], minimum_age_s: float
 ) -> list[PulledImage]:
-    """What may be removed, the longest unused first. ``used`` are ids and names, ``kept`` names."""
+    """What may be removed, the longest unused first. ``used`` are ids and full names, ``kept`` full names."""
     free = [
         each
         for each in images
         if each.since_pulled >= minimum_age_s
         and each.image.image_id not in used
-        and not any(name in used or name in kept for name in each.image.names)
+        and not any(name in used or name in kept for name in _full_names(each.image.names))
     ]
     return [each.image for each in sorted(free, key=lambda each: (-each.since_used, each.image.image_id))]
+
+
+def _full_names(names: Collection[str]) -> frozenset[str]:
+    return frozenset(parse_reference(name).full_name for name in names)
 
 
 class ImageCleanup:
@@ -43,7 +48,7 @@ class ImageCleanup:
         self._images = images
         self._ledger = ledger
         self._book = book
-        self._kept = frozenset(kept)
+        self._kept = _full_names(kept)
 
     async def clean_up(
         self, minimum_age_s: float, most: int | None, enough: Callable[[], Awaitable[bool]]
@@ -65,10 +70,10 @@ class ImageCleanup:
                 log.info("image_stays", image=image.image_id, names=image.names, reason=error.reason)
 
     def _used_by_tasks(self) -> frozenset[str]:
-        """Names and ids of the images of every task that is known, also of those that have yet to begin."""
+        """Full names and ids of the images of every task that is known, even of one that has yet to begin."""
         names = {container.image or "" for record in self._book for container in record.definition.containers}
         ids = {state.image_id or "" for record in self._book for state in record.state.containers}
-        return frozenset(names | ids) - {""}
+        return (_full_names(names - {""}) | ids) - {""}
 
     async def _remove(self, image: PulledImage) -> bool:
         """Take our names from an image; it goes with its last name. True if it is gone.
@@ -76,7 +81,7 @@ class ImageCleanup:
         Names that mean another image by now, or that somebody else gave it, stay.
         """
         used = self._used_by_tasks()
-        if image.image_id in used or not used.isdisjoint(image.names):
+        if image.image_id in used or not used.isdisjoint(_full_names(image.names)):
             return False  # a task came in the meantime
         for name in image.names:
             seen = await self._look(name)

@@ -11,6 +11,9 @@ from msgspec.structs import replace
 
 from agent.protocol.clock import Clock
 
+_WRITTEN_AFTER_S = 60.0
+"""Uses that follow each other so closely are not worth a write each."""
+
 
 class PulledImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An image as it is kept on disk. Times are in epoch seconds."""
@@ -88,7 +91,8 @@ class ImageLedger:
             image = self._images.get(image_id)
             if image is not None:
                 self._times[image_id] = (self._times[image_id][0], now)
-                self._keep(replace(image, used_at=self._clock.now()))
+                if self._clock.now() - image.used_at >= _WRITTEN_AFTER_S:
+                    self._keep(replace(image, used_at=self._clock.now()))
 
     def ages(self) -> tuple[ImageAge, ...]:
         """The images that this agent brought, with their ages."""

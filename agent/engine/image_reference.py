@@ -34,6 +34,12 @@ class ImageReference(msgspec.Struct, frozen=True, gc=False):
         return f"{self.registry}/{self.path}"
 
     @property
+    def full_name(self) -> str:
+        """The name in full: two names that mean the same have the same."""
+        tag, digest = self.tag and f":{self.tag}", self.digest and f"@{self.digest}"
+        return f"{self.full_repository}{tag}{digest}"
+
+    @property
     def wanted(self) -> str:
         """What to ask the registry for: the digest if there is one, else the tag."""
         return self.digest or self.tag

@@ -74,7 +74,8 @@ class Images:
         self._clock = clock
         self._under_way: dict[_Wanted, asyncio.Task[ImageInspection]] = {}
         self._pulls: dict[_Wanted, _Pull] = {}
-        self._removing = asyncio.Lock()
+        self._nothing_removed = asyncio.Event()
+        self._nothing_removed.set()
 
     async def ensure(self, reference: str, credentials: RegistryCredentials | None = None) -> ImageInspection:
         """The image, pulled if the behaviour asks for it, as whoever ``credentials`` say.
@@ -95,9 +96,15 @@ class Images:
         return tuple(pull.progress() for pull in self._pulls.values())
 
     async def remove(self, removal: Callable[[], Awaitable[T]]) -> T:
-        """Do ``removal``, while nobody is told that an image is there that goes in that moment."""
-        async with self._removing:
+        """Do ``removal``, while nobody is told that an image is there that goes in that moment.
+
+        Whoever was told before has a task that is known, which ``removal`` is to look for first.
+        """
+        self._nothing_removed.clear()
+        try:
             return await removal()
+        finally:
+            self._nothing_removed.set()
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -112,10 +119,10 @@ class Images:
 
     async def _get(self, wanted: _Wanted) -> ImageInspection:
         reference, _ = wanted
-        async with self._removing:
-            present = await self._present(reference)
-            if present is not None:
-                self._ledger.used((present.image_id,))
+        await self._nothing_removed.wait()
+        present = await self._present(reference)
+        if present is not None:
+            self._ledger.used((present.image_id,))
         if present is not None and not self._must_pull(reference):
             return present
         try:

@@ -121,6 +121,13 @@ async def test_an_image_that_a_task_waits_for_stays(scene: Scene) -> None:
     assert set(scene.store.names) == {"web"}
 
 
+async def test_a_task_may_name_an_image_in_another_way(scene: Scene) -> None:
+    scene.pulled("docker.io/library/web:latest")
+    scene.task("web")
+    await scene.clean_up()
+    assert set(scene.store.names) == {"docker.io/library/web:latest"}
+
+
 async def test_an_image_that_is_to_be_kept_stays(checkpoint: Checkpoint) -> None:
     scene = Scene(checkpoint, kept=("web",))
     scene.pulled("web", "app")
