@@ -85,6 +85,20 @@ async def test_a_task_gets_no_more_cpu_than_its_own(harness: Harness) -> None:
     assert await harness.eventually(lambda: throttled() > 5, "the kernel holds the task back")
 
 
+async def test_a_task_gets_no_more_processes_than_the_host_allows_tasks(idle_harness: Harness) -> None:
+    await idle_harness.start(task_pids_limit=32)
+    try:
+        crowd = idle_harness.shell("(for n in $(seq 40); do sleep 300 & done); while :; do :; done")
+        task = await idle_harness.run(crowd)
+        pids = cgroup(idle_harness, task, "pids").parent
+        assert (pids / "pids.max").read_text().strip() == "32"
+        assert await idle_harness.eventually(
+            lambda: "can't fork" in idle_harness.output(task), "the kernel refuses one more"
+        )
+    finally:
+        await idle_harness.stop()
+
+
 async def test_a_container_without_own_limit_is_killed_at_that_of_its_task(harness: Harness) -> None:
     task = harness.task(harness.shell(FILL, memory=None), memory=16)
     await harness.engine.accept((task,))
