@@ -156,7 +156,7 @@ def test_what_the_engine_quotes_of_a_secret_is_hidden(homeport: Homeport) -> Non
     assert places_with(homeport, ODD_SIZE) == []
 
 
-def test_an_agent_that_starts_anew_asks_again_for_what_it_still_has_to_create(homeport: Homeport) -> None:
+def test_an_agent_that_starts_anew_asks_again_and_waits_for_the_controller(homeport: Homeport) -> None:
     keep(homeport, "late", PLAIN)
     definition = homeport.register(
         "late",
@@ -174,8 +174,11 @@ def test_an_agent_that_starts_anew_asks_again_for_what_it_still_has_to_create(ho
         "the first container runs",
     )[0]
     homeport.agent.kill()
+    homeport.controller.stop()
     homeport.agent.start()
     assert first.exec_run(["touch", "/go"]).exit_code == 0
+    first.wait(timeout=20)
+    homeport.controller.start()
     homeport.eventually(
         lambda: (
             len(
