@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from agent.protocol.clock import Clock
+from controller.services import events
 from controller.services.agenda import Agenda
 from controller.services.ages import Ages
 from controller.services.apply import Ids, apply
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 SWEEP_INTERVAL_S = 30.0
 """Seconds between looks at every service, for whatever a notice has missed."""
 REPEAT_EVENT_AFTER_S = 6 * 3600.0
-"""Seconds for which an event is not repeated while its cause lasts, as on ECS."""
+"""Seconds for which an event is not repeated while its cause lasts, as on ECS; then the steady state is."""
 RETRY_AFTER_S = 1.0
 LONGEST_RETRY_S = 60.0
 MOST_FAILURES = 10
@@ -64,6 +65,8 @@ class _Memory:
     def __init__(self, clock: Clock) -> None:
         self.ages = Ages(clock)
         self.announced: dict[str, float] = {}
+        self.steady_at = clock.monotonic()
+        """When the steady state was announced last, or else when this began: a restart announces nothing."""
         self.failures = 0
 
 
@@ -190,6 +193,7 @@ class ServiceLoop:
                 ages=memory.ages,
                 healthy_after_s=self._settings.healthy_after_s,
                 announced=self._announced(memory),
+                repeats_steady=self._clock.monotonic() - memory.steady_at > REPEAT_EVENT_AFTER_S,
                 now=transaction.now,
             )
             launch = Launch(transaction, service, self._random)
@@ -214,6 +218,8 @@ class ServiceLoop:
         if decision.steady:
             memory.announced.clear()
         now = self._clock.monotonic()
+        if any(item.text == events.STEADY for item in decision.announcements):
+            memory.steady_at = now
         memory.announced |= {item.cause: now for item in decision.announcements if _has_cause(item)}
         waiting = self._waiting_for_room[service.cluster]
         waiting.discard(service.key)

@@ -197,7 +197,7 @@ def _announcements(
     assert view.primary is not None
     if primary.rollout_state == "COMPLETED" and view.primary.rollout_state == "IN_PROGRESS":
         found.append(Announcement(events.deployment_completed(primary.id)))
-    if primary.steady and not view.primary.steady:
+    if primary.steady and (view.repeats_steady or not view.primary.steady):
         found.append(Announcement(events.STEADY))
     return tuple(item for item in found if item.cause not in view.announced)
 

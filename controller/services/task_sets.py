@@ -112,7 +112,7 @@ def step_task_sets(view: ServiceView, place_for: PlaceFor) -> Decision:
         counted=tuple(failure.task_id for failure in view.failed_starts),
         service_status="INACTIVE" if is_over else view.service.status,
         announcements=tuple(
-            item for part in parts for item in _announcements(part) if item.cause not in view.announced
+            item for part in parts for item in _announcements(view, part) if item.cause not in view.announced
         ),
         steady=steady,
         lacks_room=any(part.result.shortage is not None for part in parts),
@@ -183,7 +183,7 @@ def _stop(task: TaskView, task_set_id: str) -> Stop:
     return Stop(task.id, replacement_reason(task) or scaling, task.has_run, task_set_id)
 
 
-def _announcements(part: _Part) -> list[Announcement]:
+def _announcements(view: ServiceView, part: _Part) -> list[Announcement]:
     task_set, result = part.after, part.result
     found = [
         Announcement(events.failed_health_check(task.id), task_set=task_set.id)
@@ -200,7 +200,8 @@ def _announcements(part: _Part) -> list[Announcement]:
     newly_failed = task_set.launch_round != part.before.launch_round
     if newly_failed and failed_rounds(task_set) > FREE_FAILURES:
         found.append(_lasting(task_set, events.START_IMPAIRED, "start impaired"))
-    if part.steady and part.before.stability_status != "STEADY_STATE" and task_set.status != "DRAINING":
+    was_steady = part.before.stability_status == "STEADY_STATE"
+    if part.steady and task_set.status != "DRAINING" and (view.repeats_steady or not was_steady):
         found.append(Announcement(events.STEADY, task_set=task_set.id))
     return found
 

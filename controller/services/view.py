@@ -95,6 +95,8 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until a task becomes healthy, or unhealthy, by the mere passing of time."""
     announced: frozenset[str] = frozenset()
     """Causes of events that were announced lately and are not to be repeated."""
+    repeats_steady: bool = False
+    """Whether the steady state was announced so long ago that it is announced again while it lasts."""
     now: float = 0.0
     """Wall time, for the records that the step writes."""
 
@@ -159,6 +161,7 @@ def view_of(
     ages: Ages,
     healthy_after_s: float,
     announced: frozenset[str],
+    repeats_steady: bool,
     now: float,
 ) -> ServiceView:
     """The view of a service. `healthy_after_s` is how long a task without a health check must be RUNNING."""
@@ -194,6 +197,7 @@ def view_of(
         task_set_holds_s=task_set_holds_s,
         changes_in_s=moment.changes_in_s,
         announced=announced,
+        repeats_steady=repeats_steady,
         now=now,
     )
 

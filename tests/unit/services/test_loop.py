@@ -455,3 +455,28 @@ async def test_a_step_that_the_store_refuses_is_made_once_the_store_is_back(
     await controller.report(task, "STOPPED")
     assert len(controller.live) == 1
     assert controller.live[0].id != task.id
+
+
+async def test_the_steady_state_is_announced_again_every_six_hours(controller: Controller) -> None:
+    await controller.add_instance("a1")
+    await controller.create_service(1, definition())
+    await controller.run_all()
+    await asyncio.sleep(6 * 3600)
+    assert (await controller.events()).count(events.STEADY) == 1
+    await asyncio.sleep(120)
+    assert (await controller.events()).count(events.STEADY) == 2
+    await asyncio.sleep(6 * 3600)
+    assert (await controller.events()).count(events.STEADY) == 3
+
+
+async def test_a_restart_alone_announces_no_steady_state(controllers: Any) -> None:
+    controller = await controllers()
+    await controller.put(Cluster(name="default", created_at=0.0))
+    await controller.add_instance("a1")
+    await controller.create_service(1, definition())
+    await controller.run_all()
+    await asyncio.sleep(10)
+    controller = await controllers()
+    await controller.connect("a1")
+    await asyncio.sleep(120)
+    assert (await controller.events()).count(events.STEADY) == 1

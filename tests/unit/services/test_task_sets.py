@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from controller.services import events
@@ -13,6 +14,8 @@ from controller.state.changes import Cause
 from controller.state.entities import Service, TaskDefinition, TaskSet
 from controller.state.indexes import TASK_SETS_OF_SERVICE
 from tests.unit.services.conftest import SERVICE, Controller, definition
+
+pytestmark = pytest.mark.fake_loop
 
 EXTERNAL = {"deploymentController": {"type": "EXTERNAL"}}
 
@@ -179,3 +182,15 @@ async def test_tasks_of_a_task_set_that_is_gone_are_stopped(controller: Controll
         transaction.delete(TaskSet, "default/web/ecs-svc/1")
     await asyncio.sleep(1)
     assert controller.live == []
+
+
+async def test_a_task_sets_steady_state_is_announced_again_every_six_hours(controller: Controller) -> None:
+    await controller.add_instance("a1")
+    first = definition()
+    await controller.put(first, external_service(1), task_set(1, 100.0, first))
+    await controller.run_all()
+    steady = f"(service web, taskSet ecs-svc/1) {events.STEADY}"
+    await asyncio.sleep(60)
+    assert (await controller.events()).count(steady) == 1
+    await asyncio.sleep(6 * 3600)
+    assert (await controller.events()).count(steady) == 2
