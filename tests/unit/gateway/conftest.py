@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from agent.protocol.clock import Clock
+from controller.config import ControllerConfig
+from controller.gateway.acs_writer import AcsParts, MessageNumbers
+from controller.gateway.contacts import Contacts
+from controller.gateway.payload import Payloads
+from controller.gateway.reconciler import Reconciler
+from controller.gateway.role_credentials import CredentialsOfInstances
 from controller.keyring import Keyring
 from controller.roles.issuing import AssumeRole, RoleCredentialsIssuer
 from controller.secrets.resolver import SecretsResolver
@@ -50,11 +56,26 @@ async def put(state: State, *entities: Entity) -> None:
     await state.flushed(tx.touched)
 
 
-def resolver(state: State, aws: ValueSource | None = None) -> SecretsResolver:
-    """Resolves what containers name."""
-    return SecretsResolver(state, LocalSecrets(Keyring(b"k" * 32)), aws)
-
-
-def issuer(state: State, clock: Clock, aws: AssumeRole | None = None) -> RoleCredentialsIssuer:
-    """Issues credentials that hold for an hour."""
-    return RoleCredentialsIssuer(state, Keyring(b"k" * 32), clock, random.Random(1), 3600.0, aws)
+def acs_parts(
+    state: State,
+    clock: Clock,
+    folder: Path,
+    *,
+    roles: AssumeRole | None = None,
+    values: ValueSource | None = None,
+) -> AcsParts:
+    """What a gateway gives its ACS sessions; `roles` and `values` stand for AWS. Credentials hold for an
+    hour."""
+    keyring = Keyring(b"k" * 32)
+    issuer = RoleCredentialsIssuer(state, keyring, clock, random.Random(1), 3600.0, roles)
+    return AcsParts(
+        state=state,
+        clock=clock,
+        config=ControllerConfig(data_dir=folder),
+        contacts=Contacts(state, clock, 3.0),
+        payloads=Payloads(state.names),
+        numbers=MessageNumbers(state.meta.epoch),
+        reconciler=Reconciler(state),
+        credentials=CredentialsOfInstances(state, issuer, clock),
+        secrets=SecretsResolver(state, LocalSecrets(keyring), values),
+    )

@@ -13,20 +13,16 @@ import pytest
 
 from agent.protocol import acs
 from agent.protocol.extensions import GoodbyeMessage, HelloMessage, InstanceDiskMessage, TaskInventoryMessage
-from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
-from controller.gateway.acs_writer import MAX_ANSWERS, AcsParts, MessageNumbers
-from controller.gateway.contacts import Contacts
-from controller.gateway.payload import Payloads
-from controller.gateway.reconciler import GONE_REASON, Reconciler
-from controller.gateway.role_credentials import CredentialsOfInstances
+from controller.gateway.acs_writer import MAX_ANSWERS, AcsParts
+from controller.gateway.reconciler import GONE_REASON
 from controller.gateway.socket import AgentSocket
 from controller.state.changes import Cause
 from controller.state.entities import Deployment, InstanceConnection, QuarantinedTask, Task
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import issuer, put, resolver
+from tests.unit.gateway.conftest import acs_parts, put
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import INSTANCE_ID, arn, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -37,17 +33,7 @@ Connect = Callable[..., Peer]
 @pytest.fixture
 def parts(state: State, fake_clock: FakeClock, tmp_path: Path) -> AcsParts:
     """What a gateway gives its sessions."""
-    return AcsParts(
-        state=state,
-        clock=fake_clock,
-        config=ControllerConfig(data_dir=tmp_path),
-        contacts=Contacts(state, fake_clock, 3.0),
-        payloads=Payloads(state.names),
-        numbers=MessageNumbers(state.meta.epoch),
-        reconciler=Reconciler(state),
-        credentials=CredentialsOfInstances(state, issuer(state, fake_clock), fake_clock),
-        secrets=resolver(state),
-    )
+    return acs_parts(state, fake_clock, tmp_path)
 
 
 @pytest.fixture

@@ -14,13 +14,9 @@ import pytest
 
 from agent.protocol import acs
 from agent.protocol.extensions import TaskInventoryMessage
-from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
-from controller.gateway.acs_writer import AcsParts, MessageNumbers
-from controller.gateway.contacts import Contacts
-from controller.gateway.payload import Payloads
-from controller.gateway.reconciler import Reconciler
-from controller.gateway.role_credentials import RETRY_S, CredentialsOfInstances
+from controller.gateway.acs_writer import AcsParts
+from controller.gateway.role_credentials import RETRY_S
 from controller.gateway.socket import AgentSocket
 from controller.keyring import Keyring
 from controller.roles import tokens
@@ -28,7 +24,7 @@ from controller.roles.issuing import AssumedCredentials, CannotAssumeRole
 from controller.state.entities import Task, TaskRole
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import issuer, put, resolver
+from tests.unit.gateway.conftest import acs_parts, put
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import arn, definition, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -71,17 +67,7 @@ async def parts(state: State, fake_clock: FakeClock, tmp_path: Path, aws: Aws) -
     base = definition()
     roles = {"taskRoleArn": TASK_ROLE, "executionRoleArn": EXECUTION_ROLE}
     await put(state, msgspec.structs.replace(base, document=base.document | roles))
-    parts = AcsParts(
-        state=state,
-        clock=fake_clock,
-        config=ControllerConfig(data_dir=tmp_path),
-        contacts=Contacts(state, fake_clock, 3.0),
-        payloads=Payloads(state.names),
-        numbers=MessageNumbers(state.meta.epoch),
-        reconciler=Reconciler(state),
-        credentials=CredentialsOfInstances(state, issuer(state, fake_clock, aws), fake_clock),
-        secrets=resolver(state),
-    )
+    parts = acs_parts(state, fake_clock, tmp_path, roles=aws)
     yield parts
     await parts.credentials.close()
 

@@ -12,13 +12,8 @@ import msgspec
 import pytest
 
 from agent.protocol.extensions import HelloMessage, TaskSecretsAnswer, TaskSecretsRequest
-from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
-from controller.gateway.acs_writer import MAX_SECRETS_ANSWERS, AcsParts, MessageNumbers
-from controller.gateway.contacts import Contacts
-from controller.gateway.payload import Payloads
-from controller.gateway.reconciler import Reconciler
-from controller.gateway.role_credentials import CredentialsOfInstances
+from controller.gateway.acs_writer import MAX_SECRETS_ANSWERS
 from controller.gateway.secrets_desk import AT_A_TIME, NOT_ITS_TASK, PATIENCE_S
 from controller.gateway.socket import AgentSocket
 from controller.keyring import Keyring
@@ -29,7 +24,7 @@ from controller.state.changes import Cause
 from controller.state.entities import Document
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import issuer, put, resolver
+from tests.unit.gateway.conftest import acs_parts, put
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import arn, container, definition, instance, task
 
@@ -122,17 +117,7 @@ async def open_agent(state: State, fake_clock: FakeClock, tmp_path: Path) -> Asy
 
     async def open_(*containers: Document, aws: Aws | None = None) -> Agent:
         await put(state, definition(*containers), task())
-        parts = AcsParts(
-            state=state,
-            clock=fake_clock,
-            config=ControllerConfig(data_dir=tmp_path),
-            contacts=Contacts(state, fake_clock, 3.0),
-            payloads=Payloads(state.names),
-            numbers=MessageNumbers(state.meta.epoch),
-            reconciler=Reconciler(state),
-            credentials=CredentialsOfInstances(state, issuer(state, fake_clock), fake_clock),
-            secrets=resolver(state, aws),
-        )
+        parts = acs_parts(state, fake_clock, tmp_path, values=aws)
         peer = Peer()
         session = AcsSession(parts, instance(), cast("AgentSocket", peer), extended=True)
         running.append(asyncio.create_task(session.run()))
