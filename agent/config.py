@@ -245,6 +245,12 @@ class AgentConfig(StorageSettings, EndpointSettings):
     )
     """How long the containers of a stopped task stay, for logs and inspection."""
 
+    task_cleanup_jitter_s: float = field(
+        default=0.0,
+        metadata=_read("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", values.duration_s()),
+    )
+    """How much longer they may stay, by chance: those that ended together are then not removed together."""
+
     gpu_support: bool | None = field(default=None, metadata=_read("ECS_ENABLE_GPU_SUPPORT", values.boolean))
     """Give tasks the machine's NVIDIA GPUs. None (not ECS's default): if it has any."""
 

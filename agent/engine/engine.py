@@ -10,6 +10,7 @@ import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import structlog
@@ -172,6 +173,7 @@ class TaskEngine:
             config.task_cleanup_wait_s,
             config.stopped_tasks_kept,
             self._contents.tombstones,
+            longer_s=lambda: Random().uniform(0, config.task_cleanup_jitter_s),
         )
         self._adopter = Adopter(
             self._book,

@@ -32,9 +32,11 @@ class Janitor:
         wait_s: float,
         most: int,
         ended: Mapping[str, float],
+        longer_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """``remove_cgroup`` takes a task's ARN and raises ``EngineError``. ``wait_s`` is how long containers
         stay, ``most`` of how many stopped tasks; ``ended`` maps ARNs to when they ended, the oldest first.
+        ``longer_s`` draws how much longer those of one task stay.
         """
         self._book = book
         self._docker = docker
@@ -42,6 +44,7 @@ class Janitor:
         self._clock = clock
         self._wait_s = wait_s
         self._most = most
+        self._longer_s = longer_s
         self._removing = asyncio.Lock()
         self._remembered = {arn: self._remembered_until(ended_at) for arn, ended_at in ended.items()}
 
@@ -53,7 +56,7 @@ class Janitor:
         """Set when a stopped task is removed; a wall clock that jumped never hastens it."""
         if record.state.known is Status.STOPPED and record.removal_due is None:
             passed = max(0.0, self._clock.now() - (record.state.stopped_at or self._clock.now()))
-            record.removal_due = self._clock.monotonic() + max(0.0, self._wait_s - passed)
+            record.removal_due = self._clock.monotonic() + max(0.0, self._wait_s + self._longer_s() - passed)
 
     async def clean_up(self) -> None:
         """Remove every task whose time has come, the oldest of too many, and forget ARNs that ended long ago.

@@ -55,6 +55,7 @@ def read(*arguments: str, **environment: str) -> AgentConfig:
         ("ECS_IMAGE_PULL_BEHAVIOR", "once", "image_pull_behavior", "once"),
         ("ECS_IMAGE_PULL_TIMEOUT", "1h", "image_pull_timeout_s", 3600.0),
         ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "10m", "task_cleanup_wait_s", 600.0),
+        ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", "1h", "task_cleanup_jitter_s", 3600.0),
         ("ECS_POLLING_METRICS_WAIT_DURATION", "20s", "metrics_interval_s", 20.0),
         ("HOMEPORT_IMAGE_PULL_CONCURRENCY", "2", "image_pull_concurrency", 2),
         ("ECS_ENABLE_TASK_CPU_MEM_LIMIT", "true", "task_cpu_mem_limit", True),

@@ -36,14 +36,21 @@ class FlakyDocker:
 class Scene:
     """A book with one stopped task, and the janitor who minds it."""
 
-    def __init__(self, checkpoint: Checkpoint, ended: dict[str, float]) -> None:
+    def __init__(self, checkpoint: Checkpoint, ended: dict[str, float], longer_s: float = 0.0) -> None:
         self.clock = FakeClock()
         self.docker = FlakyDocker()
         self.cgroup_in_use = False
         self.book = TaskBook(checkpoint, lambda *_: None, lambda _: None)
         self.cgroups_removed: list[str] = []
         self.janitor = Janitor(
-            self.book, cast("Docker", self.docker), self._remove_cgroup, self.clock, WAIT_S, MOST, ended
+            self.book,
+            cast("Docker", self.docker),
+            self._remove_cgroup,
+            self.clock,
+            WAIT_S,
+            MOST,
+            ended,
+            lambda: longer_s,
         )
         machine = Machine(plan()).run_up()
         machine.happen(exited("web", 0, at=self.clock.now()))
@@ -85,6 +92,19 @@ async def test_containers_stay_for_a_while_and_then_go(scene: Scene) -> None:
     assert scene.docker.removed == ["docker-web"]
     assert scene.book.get(ARN) is None
     assert scene.janitor.has_ended(ARN)
+
+
+async def test_containers_stay_so_much_longer_as_was_drawn_for_them(checkpoint: Checkpoint) -> None:
+    scene = Scene(checkpoint, {}, longer_s=90)
+    scene.acknowledge()
+    scene.janitor.mind(scene.record)
+    scene.clock.advance(WAIT_S + 89)
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == []
+
+    scene.clock.advance(2)
+    await scene.janitor.clean_up()
+    assert scene.docker.removed == ["docker-web"]
 
 
 async def test_nothing_goes_before_the_controller_knows_that_the_task_stopped(scene: Scene) -> None:
