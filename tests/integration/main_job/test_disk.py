@@ -50,7 +50,7 @@ def test_a_full_disk_refuses_tasks_with_its_reason_and_takes_them_once_it_has_ro
     assert "statusReason" not in homeport.instances()[0]
 
 
-def test_the_command_tells_what_each_task_holds(homeport: Homeport) -> None:
+def test_the_command_tells_what_each_task_holds_and_logs_are_limited(homeport: Homeport) -> None:
     writes = "head -c 2m /dev/zero > /scratch; echo logged; exec sleep 600"
     definition = homeport.register("web", {"command": ["/bin/sh", "-c", writes], "stopTimeout": 1})
     task = homeport.run_task(definition)
@@ -65,6 +65,9 @@ def test_the_command_tells_what_each_task_holds(homeport: Homeport) -> None:
         return mine if mine["Writable"] >= 2 * 1024 * 1024 and mine["Logs"] else None
 
     homeport.eventually(held, "the agent tells what the task has written")
+    (container_id,) = homeport.containers().values()
+    logging = homeport.engine.api.inspect_container(container_id)["HostConfig"]["LogConfig"]
+    assert logging == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
     table = subprocess.run(
         [str(HOMEPORT), "disk", "--agent", agent], capture_output=True, check=True, timeout=60
     )
