@@ -30,8 +30,8 @@ class Probed:
 
 
 @pytest.fixture(scope="module")
-def bridge(island: Island) -> Probed:
-    """A task of a service with a role, on the bridge, with another container beside the probe."""
+def arns(island: Island) -> dict[str, str]:
+    """The probed tasks by their network mode, all started before the first has reported."""
     side = {
         "name": "side",
         "cpu": 100,
@@ -41,20 +41,33 @@ def bridge(island: Island) -> Probed:
         "logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}},
         "dockerLabels": {"colour": "green"},
     }
-    definition = island.register_probe(
-        "bridge",
-        side,
-        cpu="512",
-        memory="512",
-        taskRoleArn=ROLE_ARN,
-    )
-    return Probed(island, island.serve(definition, "shop", tags=TAGS, propagateTags="SERVICE"))
+    bridge = island.register_probe("bridge", side, cpu="512", memory="512", taskRoleArn=ROLE_ARN)
+    host = island.register_probe("hosted", networkMode="host")
+    awsvpc = island.register_probe("own", networkMode="awsvpc")
+    subnets = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    return {
+        "bridge": island.serve(bridge, "shop", tags=TAGS, propagateTags="SERVICE"),
+        "host": island.run(host),
+        "awsvpc": island.run(awsvpc, networkConfiguration=subnets),
+    }
 
 
 @pytest.fixture(scope="module")
-def hosted(island: Island) -> Probed:
+def bridge(island: Island, arns: dict[str, str]) -> Probed:
+    """A task of a service with a role, on the bridge, with another container beside the probe."""
+    return Probed(island, arns["bridge"])
+
+
+@pytest.fixture(scope="module")
+def hosted(island: Island, arns: dict[str, str]) -> Probed:
     """A task without a role, in the host's own network."""
-    return Probed(island, island.run(island.register_probe("hosted", networkMode="host")))
+    return Probed(island, arns["host"])
+
+
+@pytest.fixture(scope="module")
+def own(island: Island, arns: dict[str, str]) -> Probed:
+    """A task with a network of its own."""
+    return Probed(island, arns["awsvpc"])
 
 
 def test_the_sdk_finds_the_credentials_of_the_role_by_itself_and_calls_the_controller(bridge: Probed) -> None:
@@ -175,6 +188,28 @@ def test_a_container_in_the_hosts_network_reaches_the_same_endpoints(island: Isl
     assert container["Networks"] == [{"NetworkMode": "host", "IPv4Addresses": [""]}]
     assert hosted.answer("task")["TaskARN"] == hosted.arn
     assert "networks" not in hosted.answer("stats")
+
+
+def test_a_task_with_a_network_of_its_own_reaches_them_too_and_is_told_its_address(
+    island: Island, own: Probed
+) -> None:
+    pause = island.inspect(own.arn, "~internal~ecs~pause")["NetworkSettings"]["Networks"]["bridge"]
+
+    (network,) = own.answer("container")["Networks"]
+    assert network == {
+        "NetworkMode": "awsvpc",
+        "IPv4Addresses": [pause["IPAddress"]],
+        "AttachmentIndex": 0,
+        "MACAddress": pause["MacAddress"],
+        "IPv4SubnetCIDRBlock": "172.17.0.0/16",
+        "SubnetGatewayIpv4Address": f"{pause['Gateway']}/16",
+    }
+    types = {each["Name"]: (each["Type"], each["KnownStatus"]) for each in own.answer("task")["Containers"]}
+    assert types == {
+        "probe": ("NORMAL", "RUNNING"),
+        "~internal~ecs~pause": ("CNI_PAUSE", "RESOURCES_PROVISIONED"),
+    }
+    assert "eth0" in own.answer("stats")["networks"]
 
 
 def test_a_container_cannot_read_what_is_not_its_own(bridge: Probed, hosted: Probed) -> None:
