@@ -77,6 +77,7 @@ class Creator:
         if metadata_id and self._settings.endpoints_reachable():
             body["Env"] = with_endpoints(body["Env"], record.definition, metadata_id)
             body["Labels"][METADATA_ID_LABEL] = metadata_id
+        await self._resources.route_logs(record, definition, body)
         self._settings.log_limits.apply(body["HostConfig"])
         await self._volumes.ensure(record, container)
         try:

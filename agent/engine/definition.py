@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec.structs import replace
 
+from agent.engine.firelens import log_options, router_of
 from agent.engine.namespaces import PAUSE_NAME, has_own_network, uses_host_network
 from agent.engine.ordering import find_cycle
 from agent.engine.payload_documents import InvalidTaskError, command_of, docker_document
@@ -46,6 +47,8 @@ def plan_task(task: acs.Task, default_stop_timeout: float, token: Callable[[], s
     prefix = f"ecs-{task.family or ''}-{task.version or ''}"
     volumes = tuple(_plan_volume(volume, arn, prefix, token) for volume in task.volumes)
     containers = tuple(_plan_container(c, prefix, default_stop_timeout, token) for c in task.containers)
+    pairs = zip(task.containers, containers, strict=True)
+    containers = tuple(_after_router(task, container, plan) for container, plan in pairs)
     if PAUSE_NAME in names:
         containers = tuple(_after_pause(container) for container in containers)
     plan = TaskPlan(arn=arn, containers=containers, volumes=volumes)
@@ -141,6 +144,14 @@ def _random_id(token: Callable[[], str]) -> str:
     """In the form of a UUID, as ECS's are."""
     digits = token() + token()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+
+
+def _after_router(task: acs.Task, container: acs.Container, plan: ContainerPlan) -> ContainerPlan:
+    """The container, made after the one that its logs go through and stopped before it."""
+    router = router_of(task)
+    if router is None or router.name == container.name or log_options(container) is None:
+        return plan
+    return replace(plan, depends_on=(*plan.depends_on, Dependency(router.name or "", "START")))
 
 
 def _after_pause(container: ContainerPlan) -> ContainerPlan:

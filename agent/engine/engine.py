@@ -41,6 +41,7 @@ from agent.engine.inspector import Inspector
 from agent.engine.intake import Intake
 from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.log_limits import LogLimits
+from agent.engine.log_routers import LogRouters
 from agent.engine.observer import Observer
 from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
@@ -125,7 +126,9 @@ class TaskEngine:
             clock,
         )
         self._pause = PauseImage(self._docker)
-        resources = TaskResources(self._cgroups, TaskSecrets(secrets_source or NoSecrets(), clock))
+        self._routers = LogRouters(self._docker, config.data_dir)
+        task_secrets = TaskSecrets(secrets_source or NoSecrets(), clock)
+        resources = TaskResources(self._cgroups, task_secrets, self._routers)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)
         self._log_limits = LogLimits(
             None if config.log_max_size == NO_LOG_LIMIT else config.log_max_size, config.log_max_files
@@ -168,7 +171,7 @@ class TaskEngine:
         self._janitor = Janitor(
             self._book,
             self._docker,
-            self._cgroups.remove,
+            resources.remove,
             clock,
             config.task_cleanup_wait_s,
             config.stopped_tasks_kept,
@@ -272,6 +275,7 @@ class TaskEngine:
         self._log_limits.learn(info)
         await self._cgroups.open(info)
         self._pause.open(info)
+        self._routers.open(info)
 
     async def _compare_all(self) -> None:
         if not await self._observer.compare(look_at_all=True):

@@ -27,20 +27,20 @@ class Janitor:
         self,
         book: TaskBook,
         docker: Docker,
-        remove_cgroup: Callable[[str], Awaitable[None]],
+        remove_resources: Callable[[str], Awaitable[None]],
         clock: Clock,
         wait_s: float,
         most: int,
         ended: Mapping[str, float],
         longer_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """``remove_cgroup`` takes a task's ARN and raises ``EngineError``. ``wait_s`` is how long containers
-        stay, ``most`` of how many stopped tasks; ``ended`` maps ARNs to when they ended, the oldest first.
-        ``longer_s`` draws how much longer those of one task stay.
+        """``remove_resources`` takes a task's ARN and raises ``EngineError``. ``wait_s`` is how long
+        containers stay, ``most`` of how many stopped tasks; ``ended`` maps ARNs to when they ended, the
+        oldest first. ``longer_s`` draws how much longer those of one task stay.
         """
         self._book = book
         self._docker = docker
-        self._remove_cgroup = remove_cgroup
+        self._remove_resources = remove_resources
         self._clock = clock
         self._wait_s = wait_s
         self._most = most
@@ -107,7 +107,7 @@ class Janitor:
             for volume in record.plan.volumes:
                 if volume.task_scoped:
                     await self._docker.remove_volume(volume.source)
-            await self._remove_cgroup(record.plan.arn)
+            await self._remove_resources(record.plan.arn)
         except EngineError as error:
             log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
             return

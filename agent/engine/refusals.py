@@ -8,6 +8,7 @@ Two members of a container have no effect by themselves, as with amazon-ecs-agen
 from collections.abc import Iterator
 from itertools import chain
 
+from agent.engine.firelens import log_options
 from agent.engine.namespaces import PAUSE_NAME, shared_namespaces
 from agent.protocol import acs
 
@@ -51,6 +52,15 @@ def _unsupported(task: acs.Task) -> Iterator[str]:
 
 def _unsupported_of(container: acs.Container) -> Iterator[str]:
     if container.firelens_configuration is not None:
-        yield f"firelensConfiguration (container {container.name})"
+        yield from _unsupported_router(container.name, container.firelens_configuration)
+    if log_options(container) is not None and any(s.target == "LOG_DRIVER" for s in container.secrets):
+        yield f"secretOptions of the log driver awsfirelens (container {container.name})"
     if container.credential_specs:
         yield f"credentialSpecs (container {container.name})"
+
+
+def _unsupported_router(name: str | None, router: acs.FirelensConfiguration) -> Iterator[str]:
+    if router.type not in ("fluentd", "fluentbit"):
+        yield f"firelensConfiguration of type {router.type} (container {name})"
+    if (router.options or {}).get("config-file-type", "file") != "file":
+        yield f"a firelensConfiguration whose config-file-type is not file (container {name})"

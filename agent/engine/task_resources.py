@@ -11,8 +11,10 @@ worth a second try it tries itself.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from agent.engine.book import TaskRecord
+from agent.engine.log_routers import LogRouters
 from agent.engine.registry_credentials import RegistryCredentials
 from agent.engine.states import Event
 from agent.engine.task_cgroups import TaskCgroups
@@ -23,9 +25,10 @@ from agent.protocol import acs
 class TaskResources:
     """Makes them."""
 
-    def __init__(self, cgroups: TaskCgroups, secrets: TaskSecrets) -> None:
+    def __init__(self, cgroups: TaskCgroups, secrets: TaskSecrets, routers: LogRouters) -> None:
         self._cgroups = cgroups
         self._secrets = secrets
+        self._routers = routers
 
     def cgroup_parent(self, task_arn: str) -> str | None:
         """The ``CgroupParent`` of the task's containers; None leaves it to the engine."""
@@ -43,6 +46,15 @@ class TaskResources:
         """Whom to pull a container's image as, if the task says. Raises ``EngineError``."""
         return await self._secrets.login(record, container)
 
+    async def route_logs(self, record: TaskRecord, container: acs.Container, body: dict[str, Any]) -> None:
+        """Change a container's create call to fit the task's log router. Raises ``EngineError``."""
+        await self._routers.apply(record, container, body)
+
+    async def remove(self, task_arn: str) -> None:
+        """Remove what is left of a task whose containers are gone. Raises ``EngineError``."""
+        await self._routers.remove(task_arn)
+        await self._cgroups.remove(task_arn)
+
     def forget(self, task_arn: str) -> None:
         """Drop what was prepared for a task that has ended, and give up what still is to come."""
         self._secrets.forget(task_arn)
@@ -58,3 +70,4 @@ class TaskResources:
         """
         await self._cgroups.ensure(record.definition)
         await self._secrets.prepare(record, waiting)
+        await self._routers.prepare(record.definition)

@@ -28,6 +28,11 @@ ENGINE_CAPABILITIES = (
     "docker-plugin.local",
     "env-files.s3",
     "execution-role-ecr-pull",
+    "firelens.fluentbit",
+    "firelens.fluentd",
+    "firelens.non-root-user",
+    "firelens.options.config.file",
+    "logging-driver.awsfirelens.log-driver-buffer-limit",
     "network.container-port-range",
     "private-registry-authentication.secretsmanager",
     "secrets.asm.bootstrap.log-driver",
@@ -154,4 +159,6 @@ def logging_drivers(config: AgentConfig, engine: EngineFacts) -> tuple[str, ...]
         return config.available_logging_drivers
     # An awslogs driver without credentials for CloudWatch fails every container that asks for it.
     offered = LOGGING_DRIVERS & {*engine.logging_drivers, _NO_LOGS} - {"awslogs"}
+    if "fluentd" in offered and config.docker_host.startswith("unix://"):
+        offered |= {"awsfirelens"}
     return tuple(sorted(offered))
