@@ -10,7 +10,7 @@
 # On a Debian or Ubuntu machine, as root or through sudo. Safe to run again: settings that are there stay.
 #
 # Alone it fetches the rest from HOMEPORT_SOURCE (a git repository, or the path or URL of a .tar.gz). So it serves
-# as EC2 user data: put these lines before it, and no arguments are needed.
+# as EC2 user data: put such lines below its first one, and no arguments are needed.
 #   export HOMEPORT_INSTALL="agent" HOMEPORT_SOURCE=https://… ECS_BACKEND_HOST=http://… ECS_CLUSTER=…
 #   export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… AWS_DEFAULT_REGION=…
 # Without --config, an agent's settings are the ECS_*, AWS_*, HOMEPORT_* and proxy variables of this script, or

@@ -74,8 +74,33 @@ def user_data(directory: Path, *lines: str) -> Path:
     """The script as it arrives at an EC2 instance: alone, below lines that say what to do."""
     script = directory / "scripts" / "part-001"
     script.parent.mkdir()
-    script.write_text("\n".join(("#!/usr/bin/env bash", *lines, SCRIPT.read_text())))
+    first, rest = SCRIPT.read_text().split("\n", 1)
+    script.write_text("\n".join((first, *lines, rest)))
     return script
+
+
+def test_as_user_data_it_is_not_too_long() -> None:
+    """EC2 takes 16 KiB, of which the lines that say what to do need some."""
+    assert len(SCRIPT.read_bytes()) < 15 * 1024
+
+
+def test_from_a_pipe_it_fetches_the_rest_too(tmp_path: Path) -> None:
+    result = subprocess.run(
+        ["bash", "-s", "--", "agent"],
+        input=SCRIPT.read_text(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOMEPORT_SOURCE": str(source(tmp_path)),
+            "TMPDIR": str(tmp_path),
+        },
+    )
+    assert (result.returncode, result.stdout) == (0, "went on with: agent\ncluster: \n")
 
 
 def test_as_user_data_it_fetches_the_rest_and_goes_on_there(tmp_path: Path) -> None:
