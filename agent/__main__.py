@@ -3,9 +3,13 @@
 import asyncio
 import os
 import sys
+import warnings
 
 # structlog loads rich wherever that is installed, for tracebacks that this process never prints: 5 MiB.
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+# requests loads it to guess encodings; the Docker engine and its registries speak UTF-8: 2 MiB.
+sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type]
+warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 import structlog  # noqa: E402
 
