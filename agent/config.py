@@ -185,6 +185,12 @@ class AgentConfig(StorageSettings, EndpointSettings):
     disable_metrics: bool = field(default=False, metadata=_read("ECS_DISABLE_METRICS", values.boolean))
     """Publish no task metrics. Container health is published all the same."""
 
+    awslogs_execution_role: bool = field(
+        default=False, metadata=_read("ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE", values.boolean)
+    )
+    """Have the awslogs driver write as the task's execution role, which must be one of AWS, where the engine
+    can reach the agent at the tasks' address."""
+
     disable_docker_health_check: bool = field(
         default=False, metadata=_read("ECS_DISABLE_DOCKER_HEALTH_CHECK", values.boolean)
     )

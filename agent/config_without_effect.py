@@ -32,7 +32,6 @@ WITHOUT_EFFECT = {
     "ECS_CNI_PLUGINS_PATH": _ENI,
     "ECS_DOMAIN_JOINED_LINUX_INSTANCE": _WINDOWS,
     "ECS_EBSTA_SUPPORTED": "EBS volumes cannot be attached to tasks",
-    "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE": "the awslogs driver uses the container engine's credentials",
     "ECS_ENABLE_CONTAINER_METADATA": "containers ask the metadata endpoint, there is no file",
     "ECS_ENABLE_CPU_UNBOUNDED_WINDOWS_WORKAROUND": _WINDOWS,
     "ECS_ENABLE_FIRELENS_ASYNC": "FireLens is not supported",

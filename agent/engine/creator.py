@@ -13,6 +13,7 @@ from agent.engine.container_body import (
 from agent.engine.docker import Docker
 from agent.engine.endpoint_environment import with_endpoints
 from agent.engine.errors import ContainerNameTakenError, DockerTimeoutError
+from agent.engine.log_credentials import add_log_credentials
 from agent.engine.log_limits import LogLimits
 from agent.engine.namespaces import publishes_ports
 from agent.engine.port_ranges import HostPortRanges, dynamic_range
@@ -32,6 +33,8 @@ class CreationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First and last host port that the engine may choose; None leaves the kernel's own range."""
     endpoints_reachable: Callable[[], bool] = lambda: False
     """Whether containers can reach the agent's endpoints and are told of them."""
+    logs_as_execution_role: bool = False
+    """Whether the awslogs driver writes as the task's execution role, not as the engine."""
     log_limits: LogLimits
     spoken_for: Callable[[], frozenset[int]] = frozenset
     """Gives the host ports that are not to be chosen: no task may have them, or another one has them already,
@@ -77,6 +80,8 @@ class Creator:
         if metadata_id and self._settings.endpoints_reachable():
             body["Env"] = with_endpoints(body["Env"], record.definition, metadata_id)
             body["Labels"][METADATA_ID_LABEL] = metadata_id
+            if self._settings.logs_as_execution_role:
+                add_log_credentials(body["HostConfig"], record.definition, definition)
         await self._resources.route_logs(record, definition, body)
         self._settings.log_limits.apply(body["HostConfig"])
         await self._volumes.ensure(record, container)

@@ -137,6 +137,7 @@ class TaskEngine:
             owner=owner,
             dynamic_ports=config.dynamic_host_port_range,
             endpoints_reachable=endpoints_reachable,
+            logs_as_execution_role=config.awslogs_execution_role,
             log_limits=self._log_limits,
             spoken_for=lambda: self._room.ports_spoken_for(),
         )

@@ -119,6 +119,8 @@ def built_in_attributes(
         names += [f"{CAPABILITY}{name}" for name in SHARED_NAMESPACES]
     if engine.task_roles:
         names += [f"{LEGACY}{name}" for name in TASK_ROLES]
+        if config.awslogs_execution_role:
+            names.append(f"{CAPABILITY}execution-role-awslogs")
     names += [f"{CAPABILITY}docker-plugin.{plugin.replace(':', '.')}" for plugin in engine.volume_plugins]
     if not config.disable_privileged:
         names.append(f"{LEGACY}privileged-container")

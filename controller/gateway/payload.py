@@ -175,6 +175,7 @@ def _container(container: Document, mode: str, region: str, *, has_execution_rol
             config=_json(docker_config(container, mode)), host_config=_json(host_config(container, mode))
         ),
         health_check_type="docker" if has_health_check(container) else None,
+        logs_auth_strategy=_logs_auth_strategy(container, has_execution_role=has_execution_role),
         registry_authentication=_registry_authentication(
             container, region, has_execution_role=has_execution_role
         ),
@@ -227,6 +228,12 @@ def _restart_policy(container: Document) -> acs.RestartPolicy | None:
         ignored_exit_codes=tuple(policy.get("ignoredExitCodes", ())),
         restart_attempt_period=policy.get("restartAttemptPeriod"),
     )
+
+
+def _logs_auth_strategy(container: Document, *, has_execution_role: bool) -> str | None:
+    """As whom the awslogs driver writes: ECS names the execution role wherever a task has one."""
+    driver = container.get("logConfiguration", {}).get("logDriver")
+    return "ExecutionRole" if driver == "awslogs" and has_execution_role else None
 
 
 def _registry_authentication(

@@ -16,16 +16,18 @@ ACCOUNT = "123456789012"
 class AwsProcess(ProcessController):
     """`moto_server`. Nothing that it keeps survives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        """`address`: one of this machine's, by which others reach it too."""
         self.port = free_port()
+        self.address = address
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        command = (sys.executable, "-m", "moto.server", "--port", str(self.port))
+        command = (sys.executable, "-m", "moto.server", "--host", address, "--port", str(self.port))
         super().__init__("aws", command, folder / "aws.log", clean_environment())
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def ready(self) -> bool:
         answer = http_get(f"{self.endpoint}/moto-api/")

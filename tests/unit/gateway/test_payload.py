@@ -655,3 +655,19 @@ def test_an_image_of_ecr_says_whom_to_ask_for_a_login(image: str, registry_id: s
 )
 def test_an_image_of_another_registry_is_pulled_as_nobody(image: str) -> None:
     assert first(image=image).registry_authentication is None
+
+
+@pytest.mark.parametrize(
+    ("driver", "role", "strategy"),
+    [
+        ("awslogs", {"executionRoleArn": "arn:aws:iam::123456789012:role/x"}, "ExecutionRole"),
+        ("awslogs", {}, None),
+        ("json-file", {"executionRoleArn": "arn:aws:iam::123456789012:role/x"}, None),
+    ],
+)
+def test_logs_for_cloudwatch_are_written_as_the_execution_role(
+    driver: str, role: Document, strategy: str | None
+) -> None:
+    of = definition(container(logConfiguration={"logDriver": driver}), **role)
+    (found,) = task_payload(task(), of, NAMES, "RUNNING").containers
+    assert found.logs_auth_strategy == strategy

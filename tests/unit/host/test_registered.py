@@ -163,3 +163,15 @@ def test_facts_come_from_the_engines_own_answers_complete_or_not() -> None:
     assert engine_facts(info, version) == EngineFacts("24.0.7", (1, 43), ("json-file",), ("local",))
     assert engine_facts({"Plugins": None}, {}) == EngineFacts()
     assert engine_facts({}, {}, task_limits=True) == EngineFacts(task_limits=True)
+
+
+@pytest.mark.parametrize(
+    ("task_roles", "setting", "expected"),
+    [(True, "true", True), (True, "false", False), (False, "true", False)],
+)
+def test_logs_as_the_execution_role_are_offered_where_they_are_wanted_and_possible(
+    task_roles: bool, setting: str, expected: bool
+) -> None:
+    engine = EngineFacts("1", (1, 41), task_roles=task_roles)
+    found = attributes(engine, ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=setting)
+    assert ("ecs.capability.execution-role-awslogs" in found) == expected
