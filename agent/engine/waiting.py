@@ -49,6 +49,8 @@ class WaitingRoom:
         self._patience_s = patience_s
         self._since: dict[str, float] = {}
         """When each task that waits for others began to (monotonic)."""
+        self._of_others: dict[str, Delay] = {}
+        """What each of them waits for."""
         self._waits_for_others = asyncio.Event()
 
     def impossible(self, demand: Resources) -> str:
@@ -118,10 +120,10 @@ class WaitingRoom:
             self._book.apply(record, AdmissionDelayed(at=self._clock.now(), reason=delay.reason))
 
     def _note_waits_for_others(self, delays: Iterable[Delay]) -> None:
-        waiting = {delay.task_arn for delay in delays if delay.of_others}
+        self._of_others = {delay.task_arn: delay for delay in delays if delay.of_others}
         now = self._clock.monotonic()
-        self._since = {arn: self._since.get(arn, now) for arn in waiting}
-        if waiting:
+        self._since = {arn: self._since.get(arn, now) for arn in self._of_others}
+        if self._of_others:
             self._waits_for_others.set()
         else:
             self._waits_for_others.clear()
@@ -131,6 +133,15 @@ class WaitingRoom:
         for arn in [arn for arn, since in self._since.items() if now - since >= self._patience_s]:
             record = self._book.get(arn)
             if record is not None:
-                waited = f"it {record.state.waits_for}, for {self._patience_s:g} s by now"
-                reason = f"ResourceInitializationError: {waited}"
+                reason = _waited_too_long(self._of_others[arn], self._patience_s)
                 self._book.apply(record, StopRequested(at=self._clock.now(), reason=reason))
+
+
+def _waited_too_long(delay: Delay, patience_s: float) -> str:
+    what = delay.reason.removeprefix("waits for ")
+    advice = (
+        "free it, or give the task another one"
+        if isinstance(delay.of_others, tuple)
+        else "ECS_RESERVED_MEMORY tells the controller how much is not for tasks"
+    )
+    return f"ResourceInitializationError: waited {patience_s:g} s for {what}; {advice}"

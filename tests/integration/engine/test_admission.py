@@ -93,8 +93,8 @@ async def test_a_port_of_a_foreign_container_is_waited_for_only_so_long_and_the_
         foreign.reload()
 
         assert stopped.reason == (
-            f"ResourceInitializationError: it waits for host port {port}/tcp, held by container {name}, "
-            "for 0.5 s by now"
+            f"ResourceInitializationError: waited 0.5 s for host port {port}/tcp, held by container {name}; "
+            "free it, or give the task another one"
         )
         assert idle_harness.containers_of(task) == []
         assert foreign.status == "running"
@@ -130,8 +130,9 @@ async def test_memory_that_the_machine_does_not_have_available_is_waited_for_in_
         stopped = await idle_harness.reported(large, "STOPPED")
 
         assert stopped.reason == (
-            f"ResourceInitializationError: it waits for {MORE_THAN_THERE_IS} MiB of memory, which are not "
-            "reserved but in use on the host, for 0.5 s by now"
+            f"ResourceInitializationError: waited 0.5 s for {MORE_THAN_THERE_IS} MiB of memory, which are "
+            "not reserved but in use on the host; ECS_RESERVED_MEMORY tells the controller how much is not "
+            "for tasks"
         )
         await idle_harness.reported(small, "RUNNING")
     finally:

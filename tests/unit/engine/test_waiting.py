@@ -122,7 +122,8 @@ async def test_after_a_while_it_is_given_up_with_the_reason(scene: Scene) -> Non
 
     assert scene.record.state.known is Status.STOPPED
     assert scene.record.state.reason == (
-        f"ResourceInitializationError: it waits for host port 80/tcp, held by {NGINX}, for 30 s by now"
+        f"ResourceInitializationError: waited 30 s for host port 80/tcp, held by {NGINX}; free it, or give "
+        "the task another one"
     )
     assert scene.room.account().waiting == ()
 
