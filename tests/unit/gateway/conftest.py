@@ -30,6 +30,8 @@ from controller.state.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
 from tests.unit.gateway.samples import definition, instance
 
+KEYRING = Keyring(b"k" * 32)
+
 OpenState = Callable[[Clock], Awaitable[State]]
 
 
@@ -66,8 +68,6 @@ def acs_parts(
 ) -> AcsParts:
     """What a gateway gives its ACS sessions; `roles` and `values` stand for AWS. Credentials hold for an
     hour."""
-    keyring = Keyring(b"k" * 32)
-    issuer = RoleCredentialsIssuer(state, keyring, clock, random.Random(1), 3600.0, roles)
     return AcsParts(
         state=state,
         clock=clock,
@@ -76,6 +76,11 @@ def acs_parts(
         payloads=Payloads(state.names),
         numbers=MessageNumbers(state.meta.epoch),
         reconciler=Reconciler(state),
-        credentials=CredentialsOfInstances(state, issuer, clock),
-        secrets=SecretsResolver(state, LocalSecrets(keyring), values),
+        credentials=CredentialsOfInstances(state, issuer(state, clock, roles), clock),
+        secrets=SecretsResolver(state, LocalSecrets(KEYRING), values),
     )
+
+
+def issuer(state: State, clock: Clock, roles: AssumeRole | None = None) -> RoleCredentialsIssuer:
+    """Issues credentials that hold for an hour."""
+    return RoleCredentialsIssuer(state, KEYRING, clock, random.Random(1), 3600.0, roles)

@@ -24,7 +24,7 @@ from controller.roles.issuing import AssumedCredentials, CannotAssumeRole
 from controller.state.entities import Task, TaskRole
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
-from tests.unit.gateway.conftest import acs_parts, put
+from tests.unit.gateway.conftest import acs_parts, issuer, put
 from tests.unit.gateway.peer import Peer
 from tests.unit.gateway.samples import arn, definition, instance, task
 from tests.unit.gateway.test_fullsync import entry
@@ -265,6 +265,15 @@ async def test_a_role_that_aws_refuses_stops_the_task_with_ecs_words(
     assert stored.stopped_reason.endswith("AccessDenied: no")
     await settle()
     assert sent_task(peer).desired_status == "STOPPED"
+
+
+async def test_without_a_profile_a_role_of_aws_stops_the_task_and_says_what_to_do(
+    state: State, fake_clock: FakeClock
+) -> None:
+    await tie_to_aws(state)
+    with pytest.raises(CannotAssumeRole, match="start it with --aws-profile") as caught:
+        await issuer(state, fake_clock).assume(task(), "TaskApplication", TASK_ROLE)
+    assert caught.value.final
 
 
 async def test_aws_is_asked_again_when_it_could_not_be_reached(
