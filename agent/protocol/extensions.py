@@ -5,6 +5,10 @@ never sees or sends one. Each has an ECS-only fall-back: without the inventory t
 without a goodbye the end of a connection means that the agent is gone, without a hello heartbeats are awaited
 at ECS's interval, without word of its disks an instance counts as one with room, and where nobody resolves
 secrets a task that has some is stopped with that reason.
+
+One member goes beyond ECS's in a call of its API: SubmitTaskStateChange has ``networkInterfaces``, with the
+address that our agent has made for an awsvpc task (ECS makes those itself). It rides with the status, so that
+no task is RUNNING without its address; whoever does not know the member passes over it.
 """
 
 from typing import Literal

@@ -107,12 +107,27 @@ def print_quarantine_table(quarantined: Sequence[Answer], now: float) -> None:
 
 
 def _ports(task: Answer) -> str:
-    bindings = {
+    """Where a task is reached: ports of its host, or the address that it has for itself."""
+    containers = task.get("containers", ())
+    bindings = [binding for container in containers for binding in container.get("networkBindings", ())]
+    single = {
         (binding["hostPort"], binding["containerPort"], binding.get("protocol", "tcp"))
-        for container in task.get("containers", ())
-        for binding in container.get("networkBindings", ())
+        for binding in bindings
+        if "hostPort" in binding
     }
-    return ",".join(f"{host}->{port}/{protocol}" for host, port, protocol in sorted(bindings)) or "-"
+    ranges = {
+        (binding["hostPortRange"], binding["containerPortRange"], binding.get("protocol", "tcp"))
+        for binding in bindings
+        if "hostPortRange" in binding
+    }
+    addresses = {
+        interface["privateIpv4Address"]
+        for container in containers
+        for interface in container.get("networkInterfaces", ())
+        if "privateIpv4Address" in interface
+    }
+    forwarded = [f"{host}->{port}/{protocol}" for host, port, protocol in (*sorted(single), *sorted(ranges))]
+    return ",".join([*sorted(addresses), *forwarded]) or "-"
 
 
 def _reason(task: Answer) -> list[str]:

@@ -16,7 +16,7 @@ SERVE = "trap 'exit 0' TERM; httpd -p 8080 -h /www; while :; do sleep 0.05; done
 WAIT = "while :; do sleep 0.05; done"
 CLIENT = (
     "trap 'exit 0' TERM; until wget -q -O /tmp/page http://127.0.0.1:8080/; do sleep 0.05; done; "
-    f"cat /tmp/page; cat /etc/resolv.conf; {WAIT}"
+    f"cat /tmp/page /proc/sys/net/core/somaxconn; cat /etc/resolv.conf; {WAIT}"
 )
 
 
@@ -40,7 +40,12 @@ async def test_containers_of_an_awsvpc_task_meet_on_localhost_at_an_address_of_t
 ) -> None:
     port = acs.PortMapping(container_port=8080, host_port=8080, protocol="tcp")
     task = await harness.run(
-        harness.shell(SERVE, name="web", port_mappings=(port,)),
+        harness.shell(
+            SERVE,
+            name="web",
+            port_mappings=(port,),
+            docker_config=docker_config({}, {"Sysctls": {"net.core.somaxconn": "777"}}),
+        ),
         harness.shell(
             CLIENT,
             name="sidecar",
@@ -58,6 +63,7 @@ async def test_containers_of_an_awsvpc_task_meet_on_localhost_at_an_address_of_t
     )
     assert "hello from homeport" in output
     assert "example.test" in output, "what one says about names holds for the task"
+    assert "777" in output, "and what one says about the network"
     assert [container.name for container in report.containers] == ["web", "sidecar"]
     assert all(container.network_bindings == () for container in report.containers)
     pause = harness.inspect(task, PAUSE_NAME)

@@ -77,6 +77,21 @@ def test_ps_shows_where_a_task_runs_and_on_which_port(
     assert {claim.service for claim in stand_in.claims} == {"ecs", "homeport"}
 
 
+def test_ps_shows_ranges_of_ports_and_the_address_of_a_task_that_has_one(
+    tasks: dict[str, list[dict[str, Any]]],
+) -> None:
+    ranges = {"hostPortRange": "41000-41004", "containerPortRange": "8000-8004", "protocol": "udp"}
+    interface = {"attachmentId": "1", "privateIpv4Address": "172.17.0.5"}
+    tasks["RUNNING"] = [
+        task(1, containers=[{"name": "web", "networkBindings": [ranges]}]),
+        task(2, containers=[{"name": name, "networkInterfaces": [interface]} for name in ("web", "log")]),
+    ]
+    code, out, _ = run("ps")
+
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["41000-41004->8000-8004/udp", "172.17.0.5"]
+
+
 def test_ps_follows_every_page_and_describes_at_most_a_hundred_at_a_time(
     stand_in: StandInController, tasks: dict[str, list[dict[str, Any]]]
 ) -> None:
