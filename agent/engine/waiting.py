@@ -47,10 +47,8 @@ class WaitingRoom:
         self._book = book
         self._clock = clock
         self._patience_s = patience_s
-        self._since: dict[str, float] = {}
-        """When each task that waits for others began to (monotonic)."""
-        self._of_others: dict[str, Delay] = {}
-        """What each of them waits for."""
+        self._for_others: dict[str, tuple[float, Delay]] = {}
+        """The tasks that wait for others: since when (monotonic), and for what."""
         self._waits_for_others = asyncio.Event()
 
     def impossible(self, demand: Resources) -> str:
@@ -120,20 +118,23 @@ class WaitingRoom:
             self._book.apply(record, AdmissionDelayed(at=self._clock.now(), reason=delay.reason))
 
     def _note_waits_for_others(self, delays: Iterable[Delay]) -> None:
-        self._of_others = {delay.task_arn: delay for delay in delays if delay.of_others}
-        now = self._clock.monotonic()
-        self._since = {arn: self._since.get(arn, now) for arn in self._of_others}
-        if self._of_others:
+        before, now = self._for_others, self._clock.monotonic()
+        self._for_others = {
+            delay.task_arn: (before[delay.task_arn][0] if delay.task_arn in before else now, delay)
+            for delay in delays
+            if delay.of_others
+        }
+        if self._for_others:
             self._waits_for_others.set()
         else:
             self._waits_for_others.clear()
 
     def _give_up_on_others(self) -> None:
         now = self._clock.monotonic()
-        for arn in [arn for arn, since in self._since.items() if now - since >= self._patience_s]:
-            record = self._book.get(arn)
-            if record is not None:
-                reason = _waited_too_long(self._of_others[arn], self._patience_s)
+        for since, delay in tuple(self._for_others.values()):
+            record = self._book.get(delay.task_arn)
+            if record is not None and now - since >= self._patience_s:
+                reason = _waited_too_long(delay, self._patience_s)
                 self._book.apply(record, StopRequested(at=self._clock.now(), reason=reason))
 
 
