@@ -32,7 +32,7 @@ START_FAILURES = (CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     options = _parser().parse_args(arguments)
-    configure_logging(options.log_format, options.log_level)
+    configure_logging(options.log_format, options.log_level, os.environ)
     os.umask(0o077)  # whatever is made in the data directory is nobody else's business
     try:
         config = settle(options, os.environ)

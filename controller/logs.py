@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -15,15 +15,19 @@ HIDDEN = "(hidden)"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure_logging(format_: str, level: str) -> None:
-    """Set logging up for the process; `format_` is `text` or `json`, `level` a key of `LEVELS`."""
+def configure_logging(format_: str, level: str, environment: Mapping[str, str]) -> None:
+    """Set logging up for the process; `format_` is `text` or `json`, `level` a key of `LEVELS`.
+
+    Under systemd, which sets `INVOCATION_ID`, lines carry no time: the journal has its own.
+    """
     common: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
+    if not environment.get("INVOCATION_ID"):
+        common.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
     renderer: list[structlog.typing.Processor]
     if format_ == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
