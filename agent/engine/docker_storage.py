@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
+import msgspec
+
 from agent.engine.docker_calls import URGENT, Calls
 from agent.engine.errors import (
     CannotCreateContainerError,
     CannotCreateVolumeError,
     CannotInspectContainerError,
+    CannotInspectVolumeError,
     CannotPullContainerError,
     CannotRemoveImageError,
     CannotRemoveVolumeError,
@@ -111,6 +114,19 @@ class StorageCalls(Calls):
             error=CannotCreateVolumeError,
         )
         await self._call(self._work, "create_volume", request, priority=URGENT)
+
+    async def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
+        """The docker volumes that carry ``label`` (``key=value``): names to all of their labels."""
+        request = partial(
+            self._json,
+            "GET",
+            "/volumes",
+            params={"filters": msgspec.json.encode({"label": [label]}).decode()},
+            limit=self._limits.volume,
+            error=CannotInspectVolumeError,
+        )
+        answer = await self._call(self._look, "list_volumes", request)
+        return {each["Name"]: each.get("Labels") or {} for each in answer.get("Volumes") or ()}
 
     async def remove_volume(self, name: str) -> None:
         """Remove a docker volume that nobody uses; one that is gone is no error."""

@@ -99,6 +99,12 @@ class NoSuchVolumeError(EngineError):
     """No docker volume has that name."""
 
 
+class CannotInspectVolumeError(EngineError):
+    """The engine did not list its docker volumes."""
+
+    name = "CannotInspectVolumeError"
+
+
 class CannotRemoveVolumeError(EngineError):
     """A docker volume could not be removed."""
 

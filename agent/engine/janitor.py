@@ -46,6 +46,8 @@ class Janitor:
         self._most = most
         self._longer_s = longer_s
         self._removing = asyncio.Lock()
+        self._emptied: set[str] = set()
+        """ARNs of stopped tasks of which nothing is left but what the controller is still to hear."""
         self._remembered = {arn: self._remembered_until(ended_at) for arn, ended_at in ended.items()}
 
     def has_ended(self, task_arn: str) -> bool:
@@ -73,12 +75,21 @@ class Janitor:
                     await self._remove(record)
 
     async def relieve(self, enough: Callable[[], Awaitable[bool]]) -> None:
-        """Remove stopped tasks before their time, the oldest first, until it is ``enough``."""
+        """Remove stopped tasks before their time, the oldest first, until it is ``enough``.
+
+        Of those whose end the controller does not know yet only what takes space goes: it is still told.
+        """
         async with self._removing:
             for record in self._removable():
                 if await enough():
                     return
                 await self._remove(record)
+            for record in self._book:
+                if record.removal_due is None or record.plan.arn in self._emptied:
+                    continue
+                if await enough():
+                    return
+                await self._empty(record)
 
     def _removable(self) -> list[TaskRecord]:
         """The tasks whose end the controller knows, the oldest first."""
@@ -99,19 +110,33 @@ class Janitor:
                 return
             del self._remembered[oldest]
 
+    async def _empty(self, record: TaskRecord) -> None:
+        """Remove a stopped task's containers and volumes, and know it on."""
+        try:
+            await self._remove_containers(record)
+        except EngineError as error:
+            log.warning("task_not_emptied", task=record.plan.arn, reason=error.reason)
+            return
+        self._emptied.add(record.plan.arn)
+        log.info("task_emptied", task=record.plan.arn)
+
+    async def _remove_containers(self, record: TaskRecord) -> None:
+        for container in record.plan.containers:
+            await self._docker.remove(container.docker_name)
+        for volume in record.plan.volumes:
+            if volume.task_scoped:
+                await self._docker.remove_volume(volume.source)
+
     async def _remove(self, record: TaskRecord) -> None:
         reach(CrashPoint.BEFORE_REMOVAL)
         try:
-            for container in record.plan.containers:
-                await self._docker.remove(container.docker_name)
-            for volume in record.plan.volumes:
-                if volume.task_scoped:
-                    await self._docker.remove_volume(volume.source)
+            await self._remove_containers(record)
             await self._remove_resources(record.plan.arn)
         except EngineError as error:
             log.warning("task_removal_failed", task=record.plan.arn, reason=error.reason)
             return
         reach(CrashPoint.CONTAINERS_REMOVED)
+        self._emptied.discard(record.plan.arn)
         ended_at = record.state.stopped_at or self._clock.now()
         self._remembered[record.plan.arn] = self._remembered_until(ended_at)
         self._book.remove(record, ended_at).add_done_callback(lambda _: reach(CrashPoint.TASK_FORGOTTEN))

@@ -13,6 +13,7 @@ from agent.engine.errors import EngineError
 from agent.engine.image_cleanup import ImageCleanup
 from agent.engine.image_ledger import ImageLedger
 from agent.engine.janitor import Janitor
+from agent.engine.orphaned_volumes import OrphanedVolumes
 from agent.protocol.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Storage:
         docker: Docker,
         janitor: Janitor,
         cleanup: ImageCleanup,
+        orphans: OrphanedVolumes,
         ledger: ImageLedger,
         config: AgentConfig,
         clock: Clock,
@@ -40,6 +42,7 @@ class Storage:
         self._docker = docker
         self._janitor = janitor
         self._cleanup = cleanup
+        self._orphans = orphans
         self._ledger = ledger
         self._config = config
         self._clock = clock
@@ -70,6 +73,7 @@ class Storage:
                 await self._relieve()
                 relief_due = self._clock.monotonic() + RELIEF_S
             if now >= cleanup_due:
+                await self._remove_orphans()
                 await self._remove_images(
                     self._config.image_minimum_cleanup_age_s, self._config.images_deleted_per_cycle
                 )
@@ -122,8 +126,15 @@ class Storage:
     async def _relieve(self) -> None:
         """Make room: of stopped tasks first, then of images, young ones too if the disk is full."""
         await self._janitor.relieve(self._is_relieved)
+        await self._remove_orphans()
         full = self._condition.status == "FULL"
         await self._remove_images(0.0 if full else self._config.image_minimum_cleanup_age_s, None)
+
+    async def _remove_orphans(self) -> None:
+        try:
+            await self._orphans.remove()
+        except EngineError as error:
+            log.warning("orphaned_volumes_not_removed", reason=error.reason)
 
     async def _is_relieved(self) -> bool:
         return (await self.look()).status == "OK"

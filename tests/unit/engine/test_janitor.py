@@ -215,7 +215,7 @@ async def test_a_disk_that_fills_up_has_stopped_tasks_removed_until_it_is_enough
     assert scene.docker.removed == ["web-0", "web-1"]
 
 
-async def test_a_task_whose_end_the_controller_does_not_know_stays_however_full_the_disk(
+async def test_of_a_task_whose_end_the_controller_does_not_know_only_what_takes_space_goes(
     scene: Scene,
 ) -> None:
     scene.janitor.mind(scene.record)
@@ -224,4 +224,12 @@ async def test_a_task_whose_end_the_controller_does_not_know_stays_however_full_
         return False
 
     await scene.janitor.relieve(never)
-    assert scene.docker.removed == []
+    await scene.janitor.relieve(never)
+    assert scene.docker.removed == ["docker-web"]
+    assert unsent_change(scene.record.plan, scene.record.state) is not None
+    assert scene.book.get(ARN) is scene.record
+
+    scene.acknowledge()
+    scene.clock.advance(WAIT_S)
+    await scene.janitor.clean_up()
+    assert scene.book.get(ARN) is None

@@ -14,6 +14,7 @@ from agent.engine.errors import EngineUnavailableError
 from agent.engine.image_cleanup import ImageCleanup
 from agent.engine.image_ledger import ImageLedger
 from agent.engine.janitor import Janitor
+from agent.engine.orphaned_volumes import OrphanedVolumes
 from agent.engine.storage import LOOK_S, RELIEF_S, Storage
 from agent.protocol.signing import Credentials
 from tests.support.clock import FakeClock
@@ -41,6 +42,7 @@ class Machine:
             cast("Docker", self),
             cast("Janitor", self),
             cast("ImageCleanup", self),
+            cast("OrphanedVolumes", self),
             ImageLedger((), clock, lambda _: None, lambda _: None),
             config,
             clock,
@@ -61,6 +63,9 @@ class Machine:
     async def relieve(self, enough: Callable[[], Awaitable[bool]]) -> None:
         self.asked.append("tasks")
         await enough()
+
+    async def remove(self) -> None:
+        self.asked.append("volumes")
 
     async def clean_up(
         self, minimum_age_s: float, most: int | None, enough: Callable[[], Awaitable[bool]]
@@ -85,20 +90,21 @@ async def running(machine: Machine, seconds: float) -> None:
 
 async def test_with_room_images_go_by_age_and_count_now_and_then(machine: Machine) -> None:
     await running(machine, 2 * INTERVAL_S + LOOK_S)
-    assert machine.asked == [(MINIMUM_AGE_S, 5), (MINIMUM_AGE_S, 5)]
+    assert machine.asked == ["volumes", (MINIMUM_AGE_S, 5)] * 2
 
 
 async def test_a_disk_that_fills_up_loses_stopped_tasks_and_then_images_of_some_age(machine: Machine) -> None:
     machine.percent = 80
     await running(machine, LOOK_S / 2)
-    assert machine.asked == ["tasks", (MINIMUM_AGE_S, None)]
+    assert machine.asked == ["tasks", "volumes", (MINIMUM_AGE_S, None)]
     assert machine.storage.condition.status == "WARNING"
 
 
 async def test_a_full_disk_loses_images_of_any_age_again_and_again(machine: Machine) -> None:
     machine.percent = 90
     await running(machine, RELIEF_S + LOOK_S)
-    assert machine.asked == ["tasks", (0.0, None)] * 2
+    assert machine.asked[:3] == ["tasks", "volumes", (0.0, None)]
+    assert machine.asked == machine.asked[:3] * 2
 
 
 async def test_others_hear_of_every_change_and_of_the_recovery(machine: Machine) -> None:
