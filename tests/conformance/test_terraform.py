@@ -124,6 +124,32 @@ def test_empty_lists_of_a_service_are_as_good_as_none(
     assert [item["id"] for item in again["deployments"]] == [item["id"] for item in web["deployments"]]
 
 
+def test_a_task_is_run_with_overrides_that_are_mostly_empty(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    overrides = {
+        "cpu": "",
+        "memory": "",
+        "executionRoleArn": "",
+        "taskRoleArn": "",
+        "containerOverrides": [
+            {
+                "name": "web",
+                "command": ["x"],
+                "environment": [{"name": "A", "value": "B"}],
+                "cpu": 0,
+                "memory": 0,
+                "memoryReservation": 0,
+                "resourceRequirements": [],
+            }
+        ],
+    }
+    (task,) = ecs.run_task(cluster=cluster, taskDefinition=family, overrides=overrides)["tasks"]
+    given = {"name": "web", "command": ["x"], "environment": [{"name": "A", "value": "B"}]}
+    assert task["overrides"] == {"containerOverrides": [given], "inferenceAcceleratorOverrides": []}
+    assert (task["cpu"], task["memory"]) == ("0", "64")
+
+
 def test_a_service_waits_for_its_deployment_and_is_deleted_in_two_steps(
     ecs: Any, cluster: str, family: str, agent: PlayedAgent
 ) -> None:

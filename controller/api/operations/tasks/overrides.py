@@ -20,6 +20,8 @@ MAX_OVERRIDES_LENGTH = 8192
 def overrides_of(definition: TaskDefinition, given: Document | None, launch_type: str) -> Document:
     """Overrides with task-level sizes as whole numbers; empty when nothing is overridden.
 
+    Clients send empty texts and lists and zeros for what they do not override: these are left out.
+
     Raises:
         ClientException: sizes that break a task definition's rules.
         InvalidParameterException: too long, a container that is not in the definition, or sizes that Fargate
@@ -33,13 +35,19 @@ def overrides_of(definition: TaskDefinition, given: Document | None, launch_type
             f"Overrides should be at most {MAX_OVERRIDES_LENGTH} characters long, but have {length}."
         )
     _check_containers(definition, given)
-    overrides = dict(given)
-    if "cpu" in given:
-        overrides["cpu"] = str(cpu_units(given["cpu"]))
-    if "memory" in given:
-        overrides["memory"] = str(memory_mib(given["memory"]))
+    overrides = _meant(given)
+    if "containerOverrides" in overrides:
+        overrides["containerOverrides"] = [_meant(item) for item in overrides["containerOverrides"]]
+    if "cpu" in overrides:
+        overrides["cpu"] = str(cpu_units(overrides["cpu"]))
+    if "memory" in overrides:
+        overrides["memory"] = str(memory_mib(overrides["memory"]))
     _check_sizes(_effective(definition.document, overrides), launch_type)
     return overrides
+
+
+def _meant(members: Document) -> Document:
+    return {name: value for name, value in members.items() if value not in ("", 0, [])}
 
 
 def _check_containers(definition: TaskDefinition, overrides: Document) -> None:
