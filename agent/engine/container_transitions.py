@@ -94,7 +94,7 @@ def _start_failed(_: ContainerPlan, state: ContainerState, event: StartFailed) -
 def _start_answered(plan: ContainerPlan, state: ContainerState, event: Started | StartFailed) -> _Outcome:
     """The start was a restart, or the engine's events had told already that it runs."""
     if isinstance(event, StartFailed) and state.restarting:
-        return _start_failed(plan, replace(state, restarting=False), event)
+        return _start_failed(plan, state, event)
     applied = None if state.applied is Status.RUNNING else state.applied
     answered = replace(state, applied=applied, restarting=False)
     if isinstance(event, Started):

@@ -5,7 +5,7 @@ containers with what is known, at every (re)opening of the stream and every few 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -13,10 +13,11 @@ from agent.engine.book import TaskBook, TaskRecord
 from agent.engine.docker import Docker
 from agent.engine.errors import EngineError, NoSuchContainerError
 from agent.engine.events import EventStream
+from agent.engine.inspector import Inspector
 from agent.engine.presence import EnginePresence
 from agent.engine.records import ContainerInspection, DockerEvent, HealthStatus, StreamLost, StreamOpened
 from agent.engine.runner import Runner
-from agent.engine.states import ContainerState, Died, HealthChanged, Status
+from agent.engine.states import ContainerState, Died, Event, HealthChanged, Observed, Status
 from agent.protocol.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Observer:
         docker: Docker,
         stream: EventStream,
         runner: Runner,
+        inspector: Inspector,
         presence: EnginePresence,
         clock: Clock,
         label: str,
@@ -48,6 +50,7 @@ class Observer:
         self._docker = docker
         self._stream = stream
         self._runner = runner
+        self._inspector = inspector
         self._presence = presence
         self._clock = clock
         self._label = label
@@ -137,6 +140,7 @@ class Observer:
             return False
         there = {entry.name: entry.state for entry in listed}
         for record in self._book:
+            to_be_seen = []
             for plan, state in zip(record.plan.containers, record.state.containers, strict=True):
                 seen = there.pop(plan.docker_name, None)
                 if state.known is Status.STOPPED and seen != "RUNNING":
@@ -144,9 +148,28 @@ class Observer:
                 expected = "RUNNING" if state.known is Status.RUNNING else "CREATED"
                 not_made_yet = seen is None and state.known < Status.CREATED
                 if not not_made_yet and (look_at_all or seen != expected):
-                    await self._runner.look(record, plan.name)
+                    to_be_seen.append(plan.name)
+            if look_at_all and not await self._look_together(record, to_be_seen):
+                return False
+            for name in () if look_at_all else to_be_seen:
+                await self._runner.look(record, name)
         for name in there:
             log.warning("container_unknown", container=name)
+        return True
+
+    async def _look_together(self, record: TaskRecord, names: list[str]) -> bool:
+        """Look at several containers before anything is concluded from one of them.
+
+        After a restart of the agent nobody knows which start was under way: what runs has to be known before
+        another container's end stops the task. False if the engine did not tell of all of them.
+        """
+        try:
+            seen = [await self._inspector.observe(record, name) for name in names]
+        except EngineError as error:
+            log.warning("containers_not_seen", task=record.plan.arn, reason=error.reason)
+            return False
+        for event in in_order_of_belief(seen):
+            self._book.apply(record, event)
         return True
 
     async def find_unknown(self) -> tuple[ContainerInspection, ...]:
@@ -160,3 +183,12 @@ class Observer:
             except NoSuchContainerError:
                 continue  # it went away in between
         return tuple(found)
+
+
+def in_order_of_belief(seen: Iterable[Event]) -> list[Event]:
+    """Accounts of a task's containers, those that run first: the end of one may stop all the others."""
+    return sorted(seen, key=lambda event: not _runs(event))
+
+
+def _runs(event: Event) -> bool:
+    return isinstance(event, Observed) and event.inspection.state == "RUNNING"
