@@ -20,7 +20,7 @@ from controller.gateway.role_credentials import RETRY_S
 from controller.gateway.socket import AgentSocket
 from controller.keyring import Keyring
 from controller.roles import tokens
-from controller.roles.issuing import AssumedCredentials, CannotAssumeRole
+from controller.roles.issuing import AssumedCredentials, CannotAssumeRole, RoleType
 from controller.state.entities import Task, TaskRole
 from controller.state.kernel import State
 from tests.support.clock import FakeClock
@@ -136,6 +136,18 @@ async def test_a_task_comes_with_the_credentials_of_both_its_roles(state: State,
     assert (session.role, session.cluster, session.task) == ("worker", "default", task().id)
     assert session.secret_access_key == own.secret_access_key
     assert not credentials(peer)
+
+
+async def test_an_id_outlives_the_controller_and_differs_by_task_and_role(
+    state: State, fake_clock: FakeClock
+) -> None:
+    def id_of(number: int, type_: RoleType) -> str | None:
+        issued = issuer(state, fake_clock).issue(task(number), type_, TASK_ROLE)
+        assert issued is not None
+        return issued.credentials.credentials_id
+
+    assert id_of(1, "TaskApplication") == id_of(1, "TaskApplication")
+    assert len({id_of(1, "TaskApplication"), id_of(2, "TaskApplication"), id_of(1, "TaskExecution")}) == 3
 
 
 async def test_a_stop_carries_no_credentials(state: State, connect: Connect) -> None:
