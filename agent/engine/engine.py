@@ -43,6 +43,7 @@ from agent.engine.janitor import TOMBSTONES_KEPT_S, Janitor
 from agent.engine.log_limits import LogLimits
 from agent.engine.log_routers import LogRouters
 from agent.engine.observer import Observer
+from agent.engine.orphaned_volumes import OrphanedVolumes
 from agent.engine.others import HostWatch
 from agent.engine.outbox import Outbox
 from agent.engine.pause_image import PauseImage
@@ -189,7 +190,14 @@ class TaskEngine:
         )
         cleanup = ImageCleanup(self._docker, self._images, self._image_ledger, self._book, config.images_kept)
         self._storage = Storage(
-            Disks(), self._docker, self._janitor, cleanup, self._image_ledger, config, clock
+            Disks(),
+            self._docker,
+            self._janitor,
+            cleanup,
+            OrphanedVolumes(self._docker, self._book, owner),
+            self._image_ledger,
+            config,
+            clock,
         )
         self._credentials = RoleCredentials()
         self._others = HostWatch(
