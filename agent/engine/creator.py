@@ -17,10 +17,11 @@ from agent.engine.log_credentials import add_log_credentials
 from agent.engine.log_limits import LogLimits
 from agent.engine.namespaces import publishes_ports
 from agent.engine.port_ranges import HostPortRanges, dynamic_range
-from agent.engine.ports import ranges_of
+from agent.engine.ports import PortRange, lasting_ports, ranges_of
 from agent.engine.states import Created
 from agent.engine.task_resources import TaskResources
 from agent.engine.volumes import Volumes
+from agent.protocol import acs
 from agent.protocol.clock import Clock
 
 
@@ -66,7 +67,7 @@ class Creator:
     async def _create(self, record: TaskRecord, container: str) -> str:
         definition = self._resources.container(record, container)
         docker_name = record.docker_name(container)
-        ranges = ranges_of(definition) if publishes_ports(record.definition, definition) else ()
+        ranges = self._ports_to_choose(record, definition)
         body = create_body(
             record.definition,
             record.plan,
@@ -95,3 +96,11 @@ class Creator:
             return there.docker_id
         except DockerTimeoutError as error:
             raise DockerTimeoutError(f"Could not transition to created; {error}") from error
+
+    @staticmethod
+    def _ports_to_choose(record: TaskRecord, container: acs.Container) -> tuple[PortRange, ...]:
+        """The container ports whose host ports are not left to the engine."""
+        if not publishes_ports(record.definition, container):
+            return ()
+        plan = record.plan.containers[record.plan.index(container.name or "")]
+        return ranges_of(container) + (() if plan.restart is None else lasting_ports(container))

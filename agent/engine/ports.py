@@ -46,6 +46,19 @@ def ranges_of(container: acs.Container) -> tuple[PortRange, ...]:
     return tuple(parse_range(mapping) for mapping in container.port_mappings if mapping.container_port_range)
 
 
+def lasting_ports(container: acs.Container) -> tuple[PortRange, ...]:
+    """The container ports whose host ports the engine would choose anew at every start, each as a range of
+    its own: a container that is started again in place has to keep them.
+    """
+    mappings = (m for m in container.port_mappings if not m.host_port and not m.container_port_range)
+    return tuple(_alone(mapping) for mapping in mappings)
+
+
+def _alone(mapping: acs.PortMapping) -> PortRange:
+    port = mapping.container_port or 0
+    return PortRange(port, port, mapping.protocol or "tcp")
+
+
 def container_ports(container: acs.Container) -> tuple[tuple[int, str], ...]:
     """Every container port that is mapped, with its protocol; of ranges each single one."""
     single = [
@@ -68,12 +81,12 @@ def port_bindings(
     """The create call's ``PortBindings``.
 
     ``dynamic_ports`` bounds the host ports that the engine may choose, None leaves them to the kernel's own
-    range; ``host_ranges`` says where each range of container ports begins on the host.
+    range; ``host_ranges`` says where ports begin on the host for which that is chosen already.
     """
     chosen_by_engine = "" if dynamic_ports is None else f"{dynamic_ports[0]}-{dynamic_ports[1]}"
     bindings: dict[str, list[dict[str, str]]] = {}
     for mapping in container.port_mappings:
-        if not mapping.container_port_range:
+        if not mapping.container_port_range and _alone(mapping) not in host_ranges:
             host_port = str(mapping.host_port) if mapping.host_port else chosen_by_engine
             key = port_key(mapping.container_port or 0, mapping.protocol or "tcp")
             bindings.setdefault(key, []).append({"HostPort": host_port})

@@ -1,8 +1,9 @@
 """What of a well-formed task this agent cannot do: such a task is stopped with the reason, and nothing of it
 is left out in silence.
 
-Two members of a container have no effect by themselves, as with amazon-ecs-agent: ``privileged`` and
-``linuxParameters``, which controllers also put into ``dockerConfig``, from where they take effect.
+Some members have no effect by themselves, as with amazon-ecs-agent: ``privileged`` and ``linuxParameters`` of
+a container, which controllers also put into ``dockerConfig``, from where they take effect, and the version of
+the Engine API in there, which is settled with the engine.
 """
 
 from collections.abc import Iterator
@@ -42,8 +43,8 @@ def _unsupported(task: acs.Task) -> Iterator[str]:
         yield "a network interface that the control plane has made"
     if any(volume.type not in (None, "host", "docker") for volume in task.volumes):
         yield "a volume that is neither a host path nor a docker volume"
-    if any(attachment.attachment_type == "amazonebs" for attachment in task.attachments):
-        yield "an attached EBS volume"
+    for attachment in task.attachments:
+        yield f"an attachment of type {attachment.attachment_type}"
     if any(association.type != "gpu" for association in task.associations):
         yield "an accelerator that is not a GPU"
     if task.enable_fault_injection:

@@ -122,7 +122,9 @@ async def test_an_ignored_exit_code_is_the_end_in_spite_of_the_policy(harness: H
 
 async def test_a_container_that_died_while_the_agent_was_away_is_started_again(harness: Harness) -> None:
     policy = acs.RestartPolicy(enabled=True, restart_attempt_period=1)
-    task = await harness.run(harness.container(restart_policy=policy))
+    port = acs.PortMapping(container_port=80, host_port=0, protocol="tcp")
+    task = await harness.run(harness.container(restart_policy=policy, port_mappings=(port,)))
+    bindings = harness.inspect(task)["NetworkSettings"]["Ports"]
     name = harness.docker_name(task)
     await asyncio.sleep(1.1)  # the life has to be as long as the period
     await harness.stop()
@@ -134,6 +136,7 @@ async def test_a_container_that_died_while_the_agent_was_away_is_started_again(h
         return not restarting and bool(harness.inspect(task)["State"]["Running"])
 
     await harness.eventually(runs_again, "it runs again")
+    assert harness.inspect(task)["NetworkSettings"]["Ports"] == bindings, "where it was told to be"
     assert harness.record(task).state.containers[0].restarts == 1
     await harness.engine.stop_tasks((task.arn or "",))
     await harness.reported(task, "STOPPED")

@@ -316,7 +316,7 @@ def test_bindings_to_all_of_ipv6_are_left_out_unless_wanted() -> None:
 def test_what_has_no_effect_here_is_refused_by_name() -> None:
     ebs = acs.Attachment(attachment_type="amazonebs")
     for task, what in (
-        (acs_task(attachments=(ebs,)), "an attached EBS volume"),
+        (acs_task(attachments=(ebs,)), "an attachment of type amazonebs"),
         (acs_task(enable_fault_injection=True), "enableFaultInjection"),
         (acs_task(acs_container(credential_specs=("x",))), "credentialSpecs (container web)"),
         (acs_task(elastic_network_interfaces=(acs.ElasticNetworkInterface(),)), "a network interface"),

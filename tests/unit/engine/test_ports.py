@@ -12,6 +12,7 @@ from agent.engine.ports import (
     PortRange,
     container_ports,
     fixed_bindings,
+    lasting_ports,
     parse_range,
     port_bindings,
     ranges_of,
@@ -39,6 +40,18 @@ def test_a_range_is_bound_port_by_port_beside_the_ports_that_the_engine_chooses(
         "8000/udp": [{"HostPort": "41000"}],
         "8001/udp": [{"HostPort": "41001"}],
         "8002/udp": [{"HostPort": "41002"}],
+    }
+
+
+def test_a_single_port_may_be_chosen_like_a_range_so_that_it_lasts() -> None:
+    fixed = acs.PortMapping(container_port=81, host_port=8081)
+    container = acs_container(port_mappings=(SINGLE, fixed, RANGE))
+    (lasting,) = lasting_ports(container)
+
+    assert lasting == PortRange(80, 80, "tcp")
+    assert port_bindings(container, None, {lasting: 40123}) == {
+        "80/tcp": [{"HostPort": "40123"}],
+        "81/tcp": [{"HostPort": "8081"}],
     }
 
 
