@@ -69,7 +69,6 @@ class ImageInspection(msgspec.Struct, frozen=True, gc=False):
 
     image_id: str
     digest: str
-
     names: tuple[str, ...] = ()
     """Every name that the engine has for it: with tags, then with digests."""
 
