@@ -67,9 +67,15 @@ def clean_environment(**additions: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         kept.pop(name, None)
-    # Wherever the tests run, agents are no EC2 instances unless a test says so, and leave the machine's
-    # netfilter rules alone unless a test gives them a network of their own.
-    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "HOMEPORT_TASK_ADDRESS": "off"} | additions
+    # Wherever the tests run, agents are no EC2 instances and have room on their disks unless a test says so,
+    # and leave the machine's netfilter rules alone unless a test gives them a network of their own.
+    anywhere = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "HOMEPORT_DISK_FULL_PERCENT": "100",
+        "HOMEPORT_DISK_WARNING_PERCENT": "100",
+        "HOMEPORT_TASK_ADDRESS": "off",
+    }
+    return kept | anywhere | additions
 
 
 class ProcessController:

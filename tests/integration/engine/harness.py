@@ -23,6 +23,8 @@ from agent.protocol.signing import Credentials
 from tests.support.engine import remove_task_cgroups
 
 CAPACITY = Resources(cpu=8192, memory=16384, ports_tcp=frozenset({22}), ports_udp=frozenset(), gpus=0)
+SETTINGS = {"container_stop_timeout_s": 1.0, "disk_warning_percent": 100, "disk_full_percent": 100}
+"""Of every engine: however full the machine's own disk is, it is no matter for tests of something else."""
 PATIENCE_S = 15.0
 _POLL_S = 0.01
 _revisions = itertools.count(1)
@@ -56,7 +58,7 @@ class Harness:
         config = AgentConfig(
             credentials=Credentials("key", "secret"),
             data_dir=self.data_dir,
-            **{"container_stop_timeout_s": 1.0, **settings},
+            **{**SETTINGS, **settings},
         )
         self.engine = TaskEngine(
             config, owner_of(self.data_dir), capacity, SystemClock(), CollectorRegistry(), token=token

@@ -21,7 +21,7 @@ async def test_what_stopped_tasks_left_makes_room_and_what_runs_stays(
 ) -> None:
     with own_engine(tmp_path / "dockerd.log", disk=f"{DISK_MIB}m") as engine, engine.client() as client:
         harness = Harness(tmp_path / "agent", cluster_name, engine.image, client)
-        await harness.start(docker_host=engine.host)
+        await harness.start(docker_host=engine.host, disk_warning_percent=75, disk_full_percent=85)
         told: list[InstanceDiskMessage] = []
         listening = asyncio.create_task(_listen(harness, told))
         try:
