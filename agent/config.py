@@ -8,15 +8,16 @@ sentence that names the variable, the value and what is accepted.
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent import config_file
 from agent import config_values as values
 from agent.config_endpoints import EndpointSettings
+from agent.config_fields import setting
 from agent.config_file import ConfigFile
 from agent.config_flags import parser
+from agent.config_host import HostSettings
 from agent.config_storage import StorageSettings
 from agent.config_values import Address
 from agent.engine.registry_credentials import StaticCredentials
@@ -41,7 +42,6 @@ LOGGING_DRIVERS = frozenset(
     }
 )
 
-
 MOST_PROCESSES = 4_194_304
 """What the kernel of Linux can count."""
 
@@ -50,17 +50,8 @@ class ConfigError(Exception):
     """A setting that cannot be used; the message names it, its value and what is accepted."""
 
 
-def _read(env: str, parse: Callable[[str], Any], flag: str | None = None) -> dict[str, Any]:
-    """Where a setting is read from, as the metadata of its field."""
-    return {"env": env, "parse": parse, "flag": flag}
-
-
-def _text(value: str) -> str:
-    return value
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AgentConfig(StorageSettings, EndpointSettings):
+class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
     """What one agent was told. Durations are seconds, memory is MiB."""
 
     credentials: Credentials
@@ -75,263 +66,165 @@ class AgentConfig(StorageSettings, EndpointSettings):
     given: frozenset[str] = frozenset()
     """The names of the settings that somebody chose; the others may give way to what the machine says."""
 
-    controller_url: str = field(
-        default="http://127.0.0.1:8480",
-        metadata=_read("ECS_BACKEND_HOST", values.endpoint, flag="--controller"),
+    controller_url: str = setting(
+        "http://127.0.0.1:8480", "ECS_BACKEND_HOST", values.endpoint, flag="--controller"
     )
     """The controller's address. The websockets' addresses come from it by DiscoverPollEndpoint."""
 
-    cluster: str = field(default="default", metadata=_read("ECS_CLUSTER", _text, flag="--cluster"))
+    cluster: str = setting("default", "ECS_CLUSTER", str, flag="--cluster")
     """Name or ARN of the cluster to join. ``default`` is created if it does not exist, as ECS does."""
 
-    region: str = field(default="us-east-1", metadata=_read("AWS_DEFAULT_REGION", _text))
+    region: str = setting("us-east-1", "AWS_DEFAULT_REGION", str)
     """The region that requests are signed for."""
 
-    availability_zone: str = field(
-        default="", metadata=_read("HOMEPORT_AVAILABILITY_ZONE", _text, flag="--availability-zone")
-    )
-    """Rack, room or site, for placement that spreads over ``ecs.availability-zone``.
-
-    By default that of the EC2 instance; elsewhere region and ``a``.
-    """
-
-    instance_type: str = field(default="custom", metadata=_read("HOMEPORT_INSTANCE_TYPE", _text))
-    """The attribute ``ecs.instance-type``, for placement constraints on kinds of machines.
-
-    By default that of the EC2 instance; elsewhere ``custom``.
-    """
-
-    detailed_os_family: str = field(default="LINUX", metadata=_read("ECS_DETAILED_OS_FAMILY", _text))
-    """The attribute ``ecs.os-type-detailed``."""
-
-    instance_attributes: tuple[tuple[str, str], ...] = field(
-        default=(), metadata=_read("ECS_INSTANCE_ATTRIBUTES", values.pairs, flag="--attributes")
-    )
-    """Custom attributes, sent at the first registration only, so that later edits in the controller stay."""
-
-    container_instance_tags: tuple[tuple[str, str], ...] = field(
-        default=(), metadata=_read("ECS_CONTAINER_INSTANCE_TAGS", values.pairs)
-    )
-    """Tags of the container instance."""
-
-    propagate_tags_from: str = field(
-        default="none",
-        metadata=_read("ECS_CONTAINER_INSTANCE_PROPAGATE_TAGS_FROM", values.one_of("none", "ec2_instance")),
-    )
-    """``ec2_instance`` adds the EC2 instance's tags to these; its metadata must be allowed to show them."""
-
-    external: bool = field(default=False, metadata=_read("ECS_EXTERNAL", values.boolean))
-    """This is no EC2 instance, whatever answers at its metadata address."""
-
-    metadata_disabled: bool = field(
-        default=False, metadata=_read("AWS_EC2_METADATA_DISABLED", values.boolean)
-    )
-    """Do not look for EC2 instance metadata."""
-
-    metadata_endpoint: str = field(
-        default="http://169.254.169.254",
-        metadata=_read("AWS_EC2_METADATA_SERVICE_ENDPOINT", values.endpoint),
-    )
-    """Where EC2 instance metadata would be served."""
-
-    drain_on_exit_s: float = field(
-        default=0.0,
-        metadata=_read("HOMEPORT_DRAIN_ON_EXIT", values.duration_s(), flag="--drain-on-exit"),
+    drain_on_exit_s: float = setting(
+        0.0, "HOMEPORT_DRAIN_ON_EXIT", values.duration_s(), flag="--drain-on-exit"
     )
     """On SIGTERM drain first, and wait so long for the tasks to end; then end, and be active on the return.
 
     A second signal ends the waiting. By default containers go on while the agent is away.
     """
 
-    spot_instance_draining: bool = field(
-        default=True, metadata=_read("ECS_ENABLE_SPOT_INSTANCE_DRAINING", values.boolean)
-    )
-    """Drain an EC2 spot instance that is told of its interruption. ECS's default is false."""
-
-    rebalance_draining: bool = field(
-        default=True, metadata=_read("HOMEPORT_DRAIN_ON_REBALANCE", values.boolean)
-    )
-    """Drain an EC2 spot instance already when it is told that its interruption has become likely."""
-
-    reserved_memory: int = field(default=0, metadata=_read("ECS_RESERVED_MEMORY", values.whole_number()))
-    """MiB withheld from tasks, for everything else that runs on the machine."""
-
-    reserved_ports: tuple[int, ...] = field(
-        default=(22, 2375, 2376, 51678, 51679), metadata=_read("ECS_RESERVED_PORTS", values.ports)
-    )
-    """TCP host ports that no task may have. The agent's own listening ports are added to them."""
-
-    reserved_ports_udp: tuple[int, ...] = field(
-        default=(), metadata=_read("ECS_RESERVED_PORTS_UDP", values.ports)
-    )
-    """UDP host ports that no task may have."""
-
-    dynamic_host_port_range: tuple[int, int] | None = field(
-        default=None, metadata=_read("ECS_DYNAMIC_HOST_PORT_RANGE", values.port_range)
+    dynamic_host_port_range: tuple[int, int] | None = setting(
+        None, "ECS_DYNAMIC_HOST_PORT_RANGE", values.port_range
     )
     """First and last host port for dynamic ports; None leaves the choice to the container engine."""
 
-    available_logging_drivers: tuple[str, ...] | None = field(
-        default=None, metadata=_read("ECS_AVAILABLE_LOGGING_DRIVERS", values.names_out_of(LOGGING_DRIVERS))
+    available_logging_drivers: tuple[str, ...] | None = setting(
+        None, "ECS_AVAILABLE_LOGGING_DRIVERS", values.names_out_of(LOGGING_DRIVERS)
     )
     """Log drivers that tasks may use.
 
     None (not ECS's default) means every one that the engine says it has.
     """
 
-    disable_privileged: bool = field(default=False, metadata=_read("ECS_DISABLE_PRIVILEGED", values.boolean))
+    disable_privileged: bool = setting(False, "ECS_DISABLE_PRIVILEGED", values.boolean)
     """Do not advertise privileged containers, so that none is placed here."""
 
-    disable_metrics: bool = field(default=False, metadata=_read("ECS_DISABLE_METRICS", values.boolean))
+    disable_metrics: bool = setting(False, "ECS_DISABLE_METRICS", values.boolean)
     """Publish no task metrics. Container health is published all the same."""
 
-    awslogs_execution_role: bool = field(
-        default=False, metadata=_read("ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE", values.boolean)
-    )
+    awslogs_execution_role: bool = setting(False, "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE", values.boolean)
     """Have the awslogs driver write as the task's execution role, which must be one of AWS, where the engine
     can reach the agent at the tasks' address."""
 
-    disable_docker_health_check: bool = field(
-        default=False, metadata=_read("ECS_DISABLE_DOCKER_HEALTH_CHECK", values.boolean)
-    )
+    disable_docker_health_check: bool = setting(False, "ECS_DISABLE_DOCKER_HEALTH_CHECK", values.boolean)
     """Do not advertise container health checks, so that no task with one is placed here."""
 
-    exclude_ipv6_port_binding: bool = field(
-        default=True, metadata=_read("ECS_EXCLUDE_IPV6_PORTBINDING", values.boolean)
-    )
+    exclude_ipv6_port_binding: bool = setting(True, "ECS_EXCLUDE_IPV6_PORTBINDING", values.boolean)
     """Leave bindings to ``::`` out of reports: they repeat the IPv4 ones."""
 
-    docker_host: str = field(default="unix:///var/run/docker.sock", metadata=_read("DOCKER_HOST", _text))
+    docker_host: str = setting("unix:///var/run/docker.sock", "DOCKER_HOST", str)
     """The container engine's socket."""
 
-    container_create_timeout_s: float = field(
-        default=240.0, metadata=_read("ECS_CONTAINER_CREATE_TIMEOUT", values.duration_s(at_least=60))
+    container_create_timeout_s: float = setting(
+        240.0, "ECS_CONTAINER_CREATE_TIMEOUT", values.duration_s(at_least=60)
     )
     """How long the engine may take to create a container, before the task is given up."""
 
-    container_start_timeout_s: float = field(
-        default=180.0, metadata=_read("ECS_CONTAINER_START_TIMEOUT", values.duration_s(at_least=45))
+    container_start_timeout_s: float = setting(
+        180.0, "ECS_CONTAINER_START_TIMEOUT", values.duration_s(at_least=45)
     )
     """How long the engine may take to start a container."""
 
-    container_stop_timeout_s: float = field(
-        default=30.0, metadata=_read("ECS_CONTAINER_STOP_TIMEOUT", values.duration_s(at_least=1))
+    container_stop_timeout_s: float = setting(
+        30.0, "ECS_CONTAINER_STOP_TIMEOUT", values.duration_s(at_least=1)
     )
     """Time between SIGTERM and SIGKILL for containers that set no ``stopTimeout`` of their own."""
 
-    image_pull_behavior: str = field(
-        default="prefer-cached",
-        metadata=_read(
-            "ECS_IMAGE_PULL_BEHAVIOR", values.one_of("default", "always", "once", "prefer-cached")
-        ),
+    image_pull_behavior: str = setting(
+        "prefer-cached",
+        "ECS_IMAGE_PULL_BEHAVIOR",
+        values.one_of("default", "always", "once", "prefer-cached"),
     )
     """When to pull.
 
     Ours is ``prefer-cached`` (pull unless present): own machines often have no registry at all.
     """
 
-    image_pull_timeout_s: float = field(
-        default=7200.0, metadata=_read("ECS_IMAGE_PULL_TIMEOUT", values.duration_s(at_least=1))
-    )
+    image_pull_timeout_s: float = setting(7200.0, "ECS_IMAGE_PULL_TIMEOUT", values.duration_s(at_least=1))
     """How long one whole pull may take."""
 
-    image_pull_inactivity_timeout_s: float = field(
-        default=60.0, metadata=_read("ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", values.duration_s(at_least=60))
+    image_pull_inactivity_timeout_s: float = setting(
+        60.0, "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", values.duration_s(at_least=60)
     )
     """How long a pull may go without progress."""
 
-    image_pull_concurrency: int = field(
-        default=4, metadata=_read("HOMEPORT_IMAGE_PULL_CONCURRENCY", values.whole_number(at_least=1))
+    image_pull_concurrency: int = setting(
+        4, "HOMEPORT_IMAGE_PULL_CONCURRENCY", values.whole_number(at_least=1)
     )
     """Images pulled at the same time; more of them fight for the same disk and line."""
 
-    task_cleanup_wait_s: float = field(
-        default=10800.0,
-        metadata=_read("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", values.duration_s(at_least=0)),
+    task_cleanup_wait_s: float = setting(
+        10800.0, "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", values.duration_s(at_least=0)
     )
     """How long the containers of a stopped task stay, for logs and inspection."""
 
-    task_cleanup_jitter_s: float = field(
-        default=0.0,
-        metadata=_read("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", values.duration_s()),
+    task_cleanup_jitter_s: float = setting(
+        0.0, "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", values.duration_s()
     )
     """How much longer they may stay, by chance: those that ended together are then not removed together."""
 
-    gpu_support: bool | None = field(default=None, metadata=_read("ECS_ENABLE_GPU_SUPPORT", values.boolean))
+    gpu_support: bool | None = setting(None, "ECS_ENABLE_GPU_SUPPORT", values.boolean)
     """Give tasks the machine's NVIDIA GPUs. None (not ECS's default): if it has any."""
 
-    host_wait_s: float = field(
-        default=60.0, metadata=_read("HOMEPORT_HOST_WAIT", values.duration_s(at_least=0))
-    )
+    host_wait_s: float = setting(60.0, "HOMEPORT_HOST_WAIT", values.duration_s(at_least=0))
     """How long a task waits for host ports and memory that others than this agent's tasks hold, before it is
     stopped with the reason.
     """
 
-    count_memory_in_use: bool = field(
-        default=True, metadata=_read("HOMEPORT_COUNT_MEMORY_IN_USE", values.boolean)
-    )
+    count_memory_in_use: bool = setting(True, "HOMEPORT_COUNT_MEMORY_IN_USE", values.boolean)
     """Let no task in for which the machine has no memory available, whoever uses it.
 
     Off: only what tasks reserve counts, as with amazon-ecs-agent.
     """
 
-    task_cpu_mem_limit: bool | None = field(
-        default=None, metadata=_read("ECS_ENABLE_TASK_CPU_MEM_LIMIT", values.boolean)
-    )
+    task_cpu_mem_limit: bool | None = setting(None, "ECS_ENABLE_TASK_CPU_MEM_LIMIT", values.boolean)
     """Limit CPU and memory of whole tasks by cgroups.
 
     None: where the host can do it; true: the agent does not start where it cannot; false: never.
     """
 
-    cgroup_path: Path = field(default=Path("/sys/fs/cgroup"), metadata=_read("ECS_CGROUP_PATH", Path))
+    cgroup_path: Path = setting(Path("/sys/fs/cgroup"), "ECS_CGROUP_PATH", Path)
     """Where the host's cgroups are mounted."""
 
-    cgroup_cpu_period_s: float = field(
-        default=0.1, metadata=_read("ECS_CGROUP_CPU_PERIOD", values.duration_s(at_least=0.008, at_most=0.1))
+    cgroup_cpu_period_s: float = setting(
+        0.1, "ECS_CGROUP_CPU_PERIOD", values.duration_s(at_least=0.008, at_most=0.1)
     )
     """The period in which a task may use its share of CPU time: short ones make for short pauses."""
 
-    task_pids_limit: int | None = field(
-        default=None,
-        metadata=_read("ECS_TASK_PIDS_LIMIT", values.whole_number(at_least=1, at_most=MOST_PROCESSES)),
+    task_pids_limit: int | None = setting(
+        None, "ECS_TASK_PIDS_LIMIT", values.whole_number(at_least=1, at_most=MOST_PROCESSES)
     )
     """How many processes and threads all containers of a task together may have; None sets no limit."""
 
-    metrics_interval_s: float = field(
-        default=5.0,
-        metadata=_read("ECS_POLLING_METRICS_WAIT_DURATION", values.duration_s(at_least=5, at_most=20)),
+    metrics_interval_s: float = setting(
+        5.0, "ECS_POLLING_METRICS_WAIT_DURATION", values.duration_s(at_least=5, at_most=20)
     )
     """Time between two samples of a container's use. ECS's default of 10 gives too few for a 20 s report."""
 
-    introspection_address: Address = field(
-        default=Address("127.0.0.1", 51678),
-        metadata=_read("HOMEPORT_INTROSPECTION_LISTEN", values.address, flag="--introspection"),
+    introspection_address: Address = setting(
+        Address("127.0.0.1", 51678), "HOMEPORT_INTROSPECTION_LISTEN", values.address, flag="--introspection"
     )
     """Where the introspection API listens; loopback only, while ECS's listens to the whole network."""
 
-    credentials_address: Address = field(
-        default=Address("127.0.0.1", 51679),
-        metadata=_read("HOMEPORT_CREDENTIALS_LISTEN", values.address, flag="--credentials"),
+    credentials_address: Address = setting(
+        Address("127.0.0.1", 51679), "HOMEPORT_CREDENTIALS_LISTEN", values.address, flag="--credentials"
     )
     """Where task metadata and credentials are served."""
 
-    metrics_address: Address = field(
-        default=Address("127.0.0.1", 51680),
-        metadata=_read("HOMEPORT_METRICS_LISTEN", values.address, flag="--metrics"),
+    metrics_address: Address = setting(
+        Address("127.0.0.1", 51680), "HOMEPORT_METRICS_LISTEN", values.address, flag="--metrics"
     )
     """Where Prometheus finds the agent's metrics."""
 
-    log_level: str = field(
-        default="info",
-        metadata=_read(
-            "ECS_LOGLEVEL", values.one_of("crit", "error", "warn", "info", "debug"), flag="--log-level"
-        ),
+    log_level: str = setting(
+        "info", "ECS_LOGLEVEL", values.one_of("crit", "error", "warn", "info", "debug"), flag="--log-level"
     )
     """The least severe level that is logged."""
 
-    log_format: str = field(
-        default="text",
-        metadata=_read("ECS_LOG_OUTPUT_FORMAT", values.one_of("text", "logfmt", "json"), flag="--log-format"),
+    log_format: str = setting(
+        "text", "ECS_LOG_OUTPUT_FORMAT", values.one_of("text", "logfmt", "json"), flag="--log-format"
     )
     """``json``, or one readable line for each event (``text``; ``logfmt`` is taken as the same)."""
 
@@ -341,13 +234,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfi
 
     Raises ``ConfigError``. ``--help``, ``--settings`` and unknown flags end the process, as argparse does.
     """
-    settings = [setting for setting in dataclasses.fields(AgentConfig) if "env" in setting.metadata]
+    settings = [each for each in dataclasses.fields(AgentConfig) if "env" in each.metadata]
     flags = vars(parser(settings, _listing).parse_args(arguments))
     file = _file(flags["config"], environment)
     chosen: dict[str, Any] = {}
-    for setting in settings:
-        flag, variable = setting.metadata["flag"], setting.metadata["env"]
-        if text := flags.get(setting.name):
+    for each in settings:
+        flag, variable = each.metadata["flag"], each.metadata["env"]
+        if text := flags.get(each.name):
             source = flag
         elif text := environment.get(variable):
             source = variable
@@ -355,7 +248,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfi
             source, text = found
         else:
             continue
-        chosen[setting.name] = _parse(source, text, setting.metadata["parse"])
+        chosen[each.name] = _parse(source, text, each.metadata["parse"])
     config = AgentConfig(
         credentials=_credentials(environment),
         data_dir=_data_dir(flags["data_dir"], environment, file),
@@ -383,7 +276,7 @@ def _listing() -> str:
 
 def variables() -> frozenset[str]:
     """The names of all variables that mean something to the agent."""
-    read = (setting.metadata.get("env") for setting in dataclasses.fields(AgentConfig))
+    read = (each.metadata.get("env") for each in dataclasses.fields(AgentConfig))
     return frozenset({name for name in read if name} | {"ECS_DATADIR", config_file.VARIABLE})
 
 

@@ -2,11 +2,10 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
-from dataclasses import field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agent import config_values as values
+from agent.config_fields import setting
 
 
 class RateLimit(NamedTuple):
@@ -17,10 +16,6 @@ class RateLimit(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.per_second},{self.burst}"
-
-
-def _from(env: str, parse: Callable[[str], Any]) -> dict[str, Any]:
-    return {"env": env, "parse": parse, "flag": None}
 
 
 def _rate_limit(text: str) -> RateLimit:
@@ -34,9 +29,8 @@ def _rate_limit(text: str) -> RateLimit:
 class EndpointSettings:
     """How tasks reach the agent, and what it tells them."""
 
-    task_address: str = field(
-        default="install",
-        metadata=_from("HOMEPORT_TASK_ADDRESS", values.one_of("install", "present", "off")),
+    task_address: str = setting(
+        "install", "HOMEPORT_TASK_ADDRESS", values.one_of("install", "present", "off")
     )
     """How tasks reach the agent at 169.254.170.2.
 
@@ -44,14 +38,10 @@ class EndpointSettings:
     with ``off`` tasks are given neither metadata nor credentials.
     """
 
-    task_metadata_rate: RateLimit = field(
-        default=RateLimit(40, 60), metadata=_from("ECS_TASK_METADATA_RPS_LIMIT", _rate_limit)
-    )
+    task_metadata_rate: RateLimit = setting(RateLimit(40, 60), "ECS_TASK_METADATA_RPS_LIMIT", _rate_limit)
     """Requests for metadata, credentials and task protection that one container may make: the steady rate per
     second, and the burst.
     """
 
-    disable_task_metadata_az: bool = field(
-        default=False, metadata=_from("ECS_DISABLE_TASK_METADATA_AZ", values.boolean)
-    )
+    disable_task_metadata_az: bool = setting(False, "ECS_DISABLE_TASK_METADATA_AZ", values.boolean)
     """Do not tell tasks their availability zone."""
