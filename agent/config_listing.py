@@ -7,10 +7,17 @@ import textwrap
 from itertools import chain, pairwise
 from typing import Any
 
-from agent.config_file import NAMES
+from agent.config_file import DEFAULT_PATH, NAMES
 from agent.config_without_effect import WITHOUT_EFFECT
 
 _WIDTH = 100
+_READ_APART = {
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN": "What signs all calls. Has to be set.",
+    "--config, ECS_AGENT_CONFIG_FILE_PATH": f"The settings file. Default: {DEFAULT_PATH}, if it is there.",
+    "--data-dir, ECS_DATADIR [DataDir]": "What survives a restart is kept here. Default: agent below "
+    "HOMEPORT_DATA_DIR, which is /var/lib/homeport for root and ~/.local/share/homeport for others.",
+}
+"""Settings that are not read like the others."""
 
 
 def listing(config: type) -> str:
@@ -24,6 +31,8 @@ def listing(config: type) -> str:
         "defaults.",
         "",
     ]
+    for head, meaning in _READ_APART.items():
+        lines += [head, *_paragraph(meaning)]
     for setting in sorted(dataclasses.fields(config), key=lambda field: field.metadata.get("env", "")):
         if "env" not in setting.metadata:
             continue
