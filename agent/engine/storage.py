@@ -63,11 +63,23 @@ class Storage:
         self._changed.clear()
 
     async def run(self) -> None:
-        """Measure and make room, for ever."""
-        started = self._clock.monotonic()
-        relief_due, cleanup_due = started, started + self._config.image_cleanup_interval_s
+        """Measure and make room, for ever. An engine that takes its time over the one does not delay the
+        other.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(), name="fill of the disks")
+            group.create_task(self._make_room(), name="room on the disks")
+
+    async def _watch(self) -> None:
         while True:
             await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def _make_room(self) -> None:
+        await self.look()
+        relief_due = self._clock.monotonic()
+        cleanup_due = relief_due + self._config.image_cleanup_interval_s
+        while True:
             now = self._clock.monotonic()
             if self._condition.status != "OK" and now >= relief_due:
                 await self._relieve()

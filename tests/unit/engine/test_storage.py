@@ -30,6 +30,7 @@ class Machine:
         self.percent = 10
         self.asked: list[Any] = []
         self.engine_answers = True
+        self.hangs = False
         config = AgentConfig(
             credentials=Credentials("key", "secret"),
             data_dir=tmp_path,
@@ -62,6 +63,8 @@ class Machine:
 
     async def relieve(self, enough: Callable[[], Awaitable[bool]]) -> None:
         self.asked.append("tasks")
+        if self.hangs:
+            await asyncio.Event().wait()
         await enough()
 
     async def remove(self) -> None:
@@ -105,6 +108,19 @@ async def test_a_full_disk_loses_images_of_any_age_again_and_again(machine: Mach
     await running(machine, RELIEF_S + LOOK_S)
     assert machine.asked[:3] == ["tasks", "volumes", (0.0, None)]
     assert machine.asked == machine.asked[:3] * 2
+
+
+async def test_an_engine_that_hangs_while_room_is_made_delays_no_measurement(machine: Machine) -> None:
+    machine.percent = 90
+    machine.hangs = True
+    running_storage = asyncio.create_task(machine.storage.run())
+    await asyncio.sleep(LOOK_S)
+    machine.percent = 50
+    await asyncio.sleep(2 * LOOK_S)
+    assert machine.asked == ["tasks"]
+    assert machine.storage.condition.status == "OK"
+    running_storage.cancel()
+    await asyncio.gather(running_storage, return_exceptions=True)
 
 
 async def test_others_hear_of_every_change_and_of_the_recovery(machine: Machine) -> None:
