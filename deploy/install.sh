@@ -254,7 +254,7 @@ agent() {
 # agent_settings: agent.env from the file that was named, from this script's environment or from the controller
 # of this machine; one that is there stays otherwise.
 agent_settings() {
-    local from_environment
+    local from_environment local_settings
     from_environment=$(env | grep -E '^(ECS|AWS|HOMEPORT)_|^DOCKER_HOST=|^(HTTPS?|NO)_PROXY=' |
         grep -vE '^(AWS_(CA_BUNDLE|PROFILE|ENDPOINT_URL)|HOMEPORT_(INSTALL|SOURCE)=)' || true)
     if [ -n "$CONFIG" ]; then
@@ -266,8 +266,9 @@ agent_settings() {
     elif [ -f "$SETTINGS/agent.env" ]; then
         note "its settings stay: $SETTINGS/agent.env"
     elif [ -f "$CONTROLLER_DATA/client.json" ]; then
-        "$RELEASE/bin/homeport" agent-config --agent homeport --data-dir "$CONTROLLER_DATA" | write_settings agent.env ||
+        local_settings=$("$RELEASE/bin/homeport" agent-config --agent homeport --data-dir "$CONTROLLER_DATA") ||
             fail "the controller of this machine gives no settings" "look at: journalctl -u homeport-controller"
+        write_settings agent.env <<<"$local_settings"
         note "its settings are $SETTINGS/agent.env, from the controller of this machine"
     else
         fail "the agent has no settings" \

@@ -64,8 +64,8 @@ task_is_running() {
     docker exec "$NAME-controller" homeport ps --output json | grep -q '"lastStatus": "RUNNING"'
 }
 
-controller_is_healthy() {
-    [ "$(docker inspect -f '{{.State.Health.Status}}' "$NAME-controller")" = healthy ]
+is_healthy() {
+    [ "$(docker inspect -f '{{.State.Health.Status}}' "$NAME-$1")" = healthy ]
 }
 
 step "Building"
@@ -82,7 +82,7 @@ done
 step "Running"
 endpoint=127.0.0.1:$(free_port)
 docker run -d --name "$NAME-controller" --network host "$NAME-controller" --listen "$endpoint" >/dev/null
-eventually "the controller is healthy" controller_is_healthy
+eventually "the controller is healthy" is_healthy controller
 {
     docker exec "$NAME-controller" homeport agent-config --agent homeport
     for service in INTROSPECTION CREDENTIALS METRICS; do
@@ -101,11 +101,12 @@ ecs RegisterTaskDefinition "{\"family\": \"$NAME\", \"networkMode\": \"none\", \
     [{\"name\": \"c\", \"image\": \"$TASK_IMAGE\", \"memory\": 16, \"essential\": true}]}" >/dev/null
 ecs CreateService "{\"serviceName\": \"one\", \"taskDefinition\": \"$NAME\", \"desiredCount\": 1}" >/dev/null
 eventually "a task runs" task_is_running
+eventually "the agent is healthy" is_healthy agent
 before=$(tasks)
 
 step "Both are started again"
 docker restart -t 20 "$NAME-agent" "$NAME-controller" >/dev/null
-eventually "the controller is healthy" controller_is_healthy
+eventually "the controller is healthy" is_healthy controller
 eventually "the task runs" task_is_running
 [ "$(tasks)" = "$before" ] || fail "its container is another one"
 echo
