@@ -1,8 +1,9 @@
-"""A registry behind a proxy that fails as real ones do: errors, silence, connections cut in mid-layer."""
+"""A registry behind a proxy that fails as real ones do: errors, slowness, silence, layers cut in the middle."""
 
 from __future__ import annotations
 
 import http.client
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ class FaultyRegistry:
         self.flow = Event()
         """Layers come while it is set; a cleared one lets them stall after their first piece."""
         self.flow.set()
+        self.pause_s = 0.0
+        """How long each piece of a layer takes."""
         self.cut_layers = 0
         """How many layers to cut off after their first piece."""
         self.requests: Counter[str] = Counter()
@@ -107,6 +110,7 @@ class FaultyRegistry:
                         raise ConnectionAbortedError("cut by the test")
                     if is_layer:
                         faults.flow.wait()
+                        time.sleep(faults.pause_s)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -123,6 +123,28 @@ async def test_errors_of_a_registry_are_waited_out(
     assert proxy.errors == []
 
 
+async def test_a_registry_that_is_slow_is_waited_for(
+    idle_harness: Harness, shelf: Shelf, proxy: FaultyRegistry
+) -> None:
+    reference = shelf.behind(proxy)
+    proxy.pause_s = 0.04
+    await idle_harness.start(image_pull_inactivity_timeout_s=2.0)
+    try:
+        task = idle_harness.task(idle_harness.container(image=reference), network_mode="none")
+        await idle_harness.engine.accept((task,))
+        seen: set[tuple[str, int]] = set()
+
+        def loaded() -> bool:
+            seen.update((pull.state, pull.bytes_loaded) for pull in idle_harness.engine.pulls())
+            return "RUNNING" in idle_harness.statuses(task)
+
+        await idle_harness.eventually(loaded, "it has come in the end")
+        assert len({loaded for state, loaded in seen if state == "PULLING"}) > 3, "it was seen to come"
+        assert not [state for state, _ in seen if state == "RETRYING"]
+    finally:
+        await idle_harness.stop()
+
+
 async def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_asked_again_when_it_is_back(
     harness: Harness, shelf: Shelf, proxy: FaultyRegistry
 ) -> None:
