@@ -1,4 +1,4 @@
-"""A registry behind a proxy that fails as real ones do: errors, slowness, silence, layers cut in the middle."""
+"""A registry behind a proxy that fails as real ones do: errors, slowness, silence, layers cut off."""
 
 from __future__ import annotations
 
