@@ -96,10 +96,14 @@ class OwnEngine:
         self._daemon.terminate()
         self._daemon.wait(_STOP_S)
 
-    def kill(self) -> None:
-        """SIGKILL to the engine alone; its containerd notices by itself and ends."""
+    def crash(self) -> None:
+        """End the engine, its containers and all that keeps them, as a loss of power does."""
         self._daemon.kill()
         self._daemon.wait(_STOP_S)
+        _kill(_processes_of(self._exec_root))
+        _unmount(self.data_root, self._exec_root)
+        shutil.rmtree(self._exec_root, ignore_errors=True)
+        (self._directory / "pid").unlink(missing_ok=True)
 
     def freeze(self) -> None:
         """Let the engine hang: it takes connections, and answers nothing."""
@@ -117,11 +121,8 @@ class OwnEngine:
                 for container in client.api.containers(all=True):
                     client.api.remove_container(container["Id"], force=True)
             self.stop()
-        for process in _processes_of(self._exec_root):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        for mount in reversed(_mounts_below(self._directory)):
-            subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
+        _kill(_processes_of(self._exec_root))
+        _unmount(self._directory)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
@@ -155,9 +156,19 @@ def _processes_of(exec_root: Path) -> list[psutil.Process]:
     return found
 
 
-def _mounts_below(directory: Path) -> list[str]:
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_STOP_S)
+
+
+def _unmount(*directories: Path) -> None:
+    """Detach whatever is mounted below these directories."""
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    return [line.split()[1] for line in mounts if line.split()[1].startswith(f"{directory}/")]
+    for mount in reversed([line.split()[1] for line in mounts]):
+        if any(mount.startswith(f"{directory}/") for directory in directories):
+            subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
 
 
 @contextmanager

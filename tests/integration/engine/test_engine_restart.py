@@ -92,3 +92,16 @@ async def test_an_engine_that_hangs_is_impaired_nothing_is_assumed_and_all_goes_
     await harness.reported(running, "STOPPED")
     await harness.reported(new, "RUNNING")
     assert await harness.engine.healthy()
+
+
+async def test_containers_that_are_lost_together_with_their_engine_are_reported_when_it_is_back(
+    engine: OwnEngine, harness: Harness
+) -> None:
+    old = await harness.run(network_mode="none")
+    await asyncio.to_thread(engine.crash)
+    await harness.eventually(lambda: harness.engine.absence, "the engine is noticed to be away")
+    assert harness.statuses(old) == ["RUNNING"], "nobody has seen it stop"
+    await asyncio.to_thread(engine.start)
+
+    await harness.reported(old, "STOPPED")
+    await harness.run(network_mode="none")
