@@ -108,6 +108,9 @@ class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
     """Have the awslogs driver write as the task's execution role, which must be one of AWS, where the engine
     can reach the agent at the tasks' address."""
 
+    firelens_async: bool = setting(True, "ECS_ENABLE_FIRELENS_ASYNC", values.boolean)
+    """Start containers whose logs go to a log router whether it answers yet or not."""
+
     disable_docker_health_check: bool = setting(False, "ECS_DISABLE_DOCKER_HEALTH_CHECK", values.boolean)
     """Do not advertise container health checks, so that no task with one is placed here."""
 

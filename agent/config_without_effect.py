@@ -34,7 +34,6 @@ WITHOUT_EFFECT = {
     "ECS_EBSTA_SUPPORTED": "EBS volumes cannot be attached to tasks",
     "ECS_ENABLE_CONTAINER_METADATA": "containers ask the metadata endpoint, there is no file",
     "ECS_ENABLE_CPU_UNBOUNDED_WINDOWS_WORKAROUND": _WINDOWS,
-    "ECS_ENABLE_FIRELENS_ASYNC": "FireLens is not supported",
     "ECS_ENABLE_HIGH_DENSITY_ENI": _ENI,
     "ECS_ENABLE_INF_SUPPORT": "Inferentia is not supported",
     "ECS_ENABLE_MEMORY_UNBOUNDED_WINDOWS_WORKAROUND": _WINDOWS,

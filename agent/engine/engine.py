@@ -127,7 +127,7 @@ class TaskEngine:
             clock,
         )
         self._pause = PauseImage(self._docker)
-        self._routers = LogRouters(self._docker, config.data_dir)
+        self._routers = LogRouters(self._docker, config.data_dir, wait=not config.firelens_async)
         task_secrets = TaskSecrets(secrets_source or NoSecrets(), clock)
         resources = TaskResources(self._cgroups, task_secrets, self._routers)
         inspector = Inspector(self._docker, clock, report_ipv6_bindings=not config.exclude_ipv6_port_binding)

@@ -23,11 +23,14 @@ _ASYNC_SINCE = 20
 class LogRouters:
     """Makes their files, and ties containers to them."""
 
-    def __init__(self, docker: Docker, data_dir: Path) -> None:
-        """The engine has to see ``data_dir`` at the same place."""
+    def __init__(self, docker: Docker, data_dir: Path, *, wait: bool = False) -> None:
+        """The engine has to see ``data_dir`` at the same place. With ``wait`` no container starts whose router
+        does not answer.
+        """
         self._docker = docker
         self._root = data_dir.resolve() / "firelens"
         self._async_option = "fluentd-async"
+        self._async = "false" if wait else "true"
 
     def open(self, info: Mapping[str, Any]) -> None:
         """Learn from the engine's answer to ``/info`` what it calls its options."""
@@ -87,7 +90,7 @@ class LogRouters:
             "tag": firelens.tag(task, container),
             "fluentd-address": f"unix://{self._socket(task)}",
             "fluentd-sub-second-precision": "true",
-            self._async_option: "true",
+            self._async_option: self._async,
         }
         if limit := options.get(firelens.BUFFER_LIMIT_OPTION):
             driver["fluentd-buffer-limit"] = limit

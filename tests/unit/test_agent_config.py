@@ -48,6 +48,7 @@ def read(*arguments: str, **environment: str) -> AgentConfig:
         ("ECS_CONTAINER_INSTANCE_TAGS", '{"team":"x"}', "container_instance_tags", (("team", "x"),)),
         ("ECS_DISABLE_PRIVILEGED", "T", "disable_privileged", True),
         ("ECS_DISABLE_METRICS", "1", "disable_metrics", True),
+        ("ECS_ENABLE_FIRELENS_ASYNC", "false", "firelens_async", False),
         ("ECS_EXCLUDE_IPV6_PORTBINDING", "f", "exclude_ipv6_port_binding", False),
         ("ECS_CONTAINER_STOP_TIMEOUT", "1m30s", "container_stop_timeout_s", 90.0),
         ("ECS_CONTAINER_START_TIMEOUT", "45s", "container_start_timeout_s", 45.0),
