@@ -24,8 +24,8 @@ class LogRouters:
     """Makes their files, and ties containers to them."""
 
     def __init__(self, docker: Docker, data_dir: Path, *, wait: bool = False) -> None:
-        """The engine has to see ``data_dir`` at the same place. With ``wait`` no container starts whose router
-        does not answer.
+        """The engine has to see ``data_dir`` at the same place. With ``wait`` no container starts before its
+        router answers.
         """
         self._docker = docker
         self._root = data_dir.resolve() / "firelens"
