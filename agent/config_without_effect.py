@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _WINDOWS = "it concerns Windows"
+_GMSA = "group managed service accounts are not supported"
 _ENI = "a task's network needs no elastic network interface here"
 _LOG_FILE = "the log goes to standard error, for the journal or the container engine to keep"
 _NOT_OURS = "containers and images that the agent did not bring are never removed"
 _BY_THE_ENGINE = "what the container engine says of itself is taken"
 
 WITHOUT_EFFECT = {
-    "CREDENTIALS_FETCHER_HOST": _WINDOWS,
-    "CREDENTIALS_FETCHER_HOST_DIR": _WINDOWS,
-    "CREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA": _WINDOWS,
+    "CREDENTIALS_FETCHER_HOST": _GMSA,
+    "CREDENTIALS_FETCHER_HOST_DIR": _GMSA,
+    "CREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA": _GMSA,
     "ECS_AGENT_APPARMOR_PROFILE": "the agent is started by its own unit, not by ecs-init",
     "ECS_AGENT_HEALTHCHECK_HOST": "any HTTP client can ask the introspection API",
     "ECS_AGENT_LABELS": "the agent is started by its own unit, not by ecs-init",
@@ -27,10 +28,10 @@ WITHOUT_EFFECT = {
     "ECS_AUDIT_LOGFILE": "who asks for credentials is in the agent's own log",
     "ECS_AUDIT_LOGFILE_DISABLED": "who asks for credentials is in the agent's own log",
     "ECS_AWSVPC_ADDITIONAL_LOCAL_ROUTES": _ENI,
-    "ECS_AWSVPC_BLOCK_IMDS": _ENI,
+    "ECS_AWSVPC_BLOCK_IMDS": "tasks reach the instance's metadata unless the machine's firewall forbids it",
     "ECS_CHECKPOINT": "tasks are always kept on disk",
     "ECS_CNI_PLUGINS_PATH": _ENI,
-    "ECS_DOMAIN_JOINED_LINUX_INSTANCE": _WINDOWS,
+    "ECS_DOMAIN_JOINED_LINUX_INSTANCE": _GMSA,
     "ECS_EBSTA_SUPPORTED": "EBS volumes cannot be attached to tasks",
     "ECS_ENABLE_CONTAINER_METADATA": "containers ask the metadata endpoint, there is no file",
     "ECS_ENABLE_CPU_UNBOUNDED_WINDOWS_WORKAROUND": _WINDOWS,
@@ -44,7 +45,7 @@ WITHOUT_EFFECT = {
     "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST": "tasks have their roles in the host's network, too",
     "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP": _NOT_OURS,
     "ECS_FSX_WINDOWS_FILE_SERVER_SUPPORTED": _WINDOWS,
-    "ECS_GMSA_SUPPORTED": _WINDOWS,
+    "ECS_GMSA_SUPPORTED": _GMSA,
     "ECS_HOST_DATA_DIR": "the agent and the container engine see the same files",
     "ECS_INSTANCE_IP_COMPATIBILITY": "addresses are taken as the container engine gives them",
     "ECS_LOGFILE": _LOG_FILE,
