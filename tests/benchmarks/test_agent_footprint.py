@@ -26,7 +26,7 @@ SETTLE_S = 60.0 if FULL else 1.0
 WINDOW_S = 60.0 if FULL else 2.0
 """CPU time is taken over this long."""
 REFERENCE_RSS_MIB = {0: 43.0, 40: 56.0}
-"""amazon-ecs-agent's, as published for a machine of two cores."""
+"""amazon-ecs-agent's on a machine of two cores; its shared pages hardly count."""
 TARGET_MIB = {0: 1.25 * REFERENCE_RSS_MIB[0], 40: 1.0 * REFERENCE_RSS_MIB[40]}
 TARGET_CPU_PERCENT = 0.5
 
