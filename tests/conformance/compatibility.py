@@ -17,7 +17,7 @@ import structlog
 
 from controller.api.operations import aws_only
 from tests.conformance.front_door import Door
-from tests.conformance.model_members import IGNORED, IMPLEMENTED, sample
+from tests.conformance.model_members import IGNORED, IMPLEMENTED, NOTES, sample
 from tests.support.members import REPOSITORY
 from tests.unit.api.output_shapes import ecs_model
 
@@ -31,6 +31,7 @@ Written by `python -m tests.conformance.compatibility` from the service model an
 - **honoured**: does what ECS says it does.
 - **ignored**: accepted, checked, kept and shown again where ECS shows it; nothing follows from it.
 - **refused**: `UnsupportedFeatureException`, with the member's name and what to use instead.
+- **so far**: what of an operation is still to come.
 - An operation that is **refused** as a whole is one of AWS's own infrastructure, or is still to come.
 """
 
@@ -68,6 +69,8 @@ async def _refused_members(operation: str, note: Note) -> Refused:
             refused: Refused = {}
             for members in _probes(operation):
                 refused |= await _probe(door, operation, members, note)
+            for label, members in _choices(operation, refused):
+                refused |= await _probe_choice(door, operation, label, members)
             return refused
         finally:
             await door.close()
@@ -84,6 +87,30 @@ def _probes(operation: str) -> Iterator[dict[str, Any]]:
         if inner.type_name == "structure":
             for part, value in sample(inner).items():
                 yield {name: {part: value}}
+
+
+def _choices(operation: str, refused: Refused) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each value that a member, or one inside of a structure, can have, unless the member is refused anyway."""
+    shape = ecs_model().operation_model(operation).input_shape
+    for name, inner in shape.members.items():
+        if name in refused or name in _PROBES.get(operation, {}):
+            continue
+        for value in getattr(inner, "enum", ()):
+            yield f"{name}={value}", {name: value}
+        for part, choice in getattr(inner, "members", {}).items():
+            if f"{name}.{part}" not in refused:
+                for value in getattr(choice, "enum", ()):
+                    yield f"{name}.{part}={value}", {name: {part: value}}
+
+
+async def _probe_choice(door: Door, operation: str, label: str, members: dict[str, Any]) -> Refused:
+    """What is refused of a choice, under its label."""
+    request = {**_PROBES.get(operation, {}), **members}
+    answer = await door.call(operation, json.dumps(request).encode())
+    if answer.status == 200 or answer.document["__type"] != "UnsupportedFeatureException":
+        return {}
+    _, _, instead = answer.document["message"].partition(_NOT_HERE)
+    return {label: instead.lstrip(": ").rstrip(".")} if instead else {}
 
 
 async def _probe(door: Door, operation: str, members: dict[str, Any], note: Note) -> Refused:
@@ -126,6 +153,8 @@ def _members(operation: str, refused: Refused) -> str:
     lines = [f"- **honoured**: {', '.join(honoured) or 'it takes nothing'}"]
     lines += [f"- **ignored**: {names} {why}" for why, names in _by_reason(ignored)]
     lines += [f"- **refused**: {names}: {why}" for why, names in _by_reason(refused)]
+    if operation in NOTES:
+        lines.append(f"- **so far**: {NOTES[operation]}")
     return "\n".join(lines) + "\n"
 
 

@@ -58,6 +58,18 @@ IGNORED: dict[str, str] = {
 """Members from which nothing follows, and the rest of a sentence that begins with the member."""
 
 
+NOTES: dict[str, str] = {
+    "ContinueServiceDeployment": "no deployment waits at a hook, since hooks are refused",
+    "ExecuteCommand": (
+        "a request is checked as on ECS and then answered with TargetNotConnectedException: agents take no "
+        "commands"
+    ),
+    "ListServicesByNamespace": "the list is empty, since Service Connect is refused",
+    "UpdateContainerAgent": "NoUpdateAvailableException: agents are updated with their hosts",
+}
+"""Operations that answer as ECS does in the one case that there is here."""
+
+
 def members() -> dict[str, str]:
     """Every input member of the operations that are here, as `Structure.member`, with an operation that takes
     it."""
