@@ -90,7 +90,7 @@ def _probes(operation: str) -> Iterator[dict[str, Any]]:
 
 
 def _choices(operation: str, refused: Refused) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each value that a member, or one inside of a structure, can have, unless the member is refused anyway."""
+    """Each value of members, and of those inside of structures, that have a choice and are not refused."""
     shape = ecs_model().operation_model(operation).input_shape
     for name, inner in shape.members.items():
         if name in refused or name in _PROBES.get(operation, {}):
