@@ -29,7 +29,8 @@ from agent.engine.lanes import Lane
 
 log = structlog.get_logger(__name__)
 
-LOOK_AFTER_S = 5.0
+LOOK_AFTER_S = 10.0
+"""A look takes two milliseconds of CPU time, and more where the engine has hundreds of rules."""
 _COMMAND_S = 30.0
 _LOCK_WAIT_S = 5
 _OWNER = "\0homeport-task-address"

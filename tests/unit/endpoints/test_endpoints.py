@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from agent.config_values import Address
@@ -18,13 +19,13 @@ from agent.endpoints.server import LocalServer
 from agent.engine.admission import Delay
 from agent.engine.book import TaskRecord
 from agent.engine.cgroups import Running
-from agent.engine.changes import KnownTask, NetworkBinding
-from agent.engine.samples import Sample
-from agent.engine.states import AdmissionDelayed, Started
+from agent.engine.changes import KnownTask, NetworkBinding, NetworkInterface
+from agent.engine.samples import Network, Sample
+from agent.engine.states import AdmissionDelayed, RestartPlan, Started
 from agent.engine.waiting import Account
 from agent.protocol import acs
 from agent.protocol.resources import Resources
-from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, exited, plan
+from tests.unit.engine.builders import ARN, Machine, acs_container, acs_task, container, exited, plan
 
 DOCKER_ID = "id-web"
 
@@ -57,7 +58,9 @@ class Engine:
         return (KnownTask(ARN, "app", "3", "RUNNING", "RUNNING", "NONE"),)
 
     def container_usage(self) -> tuple[tuple[Running, Sample], ...]:
-        return ((Running(DOCKER_ID, ARN, "web", own_network=True), Sample(1.0, 12.5, 1024)),)
+        network = Network(1000, 10, 1, 2, 500, 5, 3, 4)
+        sample = Sample(1.0, 12.5, 1024, network, read_bytes=4096, written_bytes=512)
+        return ((Running(DOCKER_ID, ARN, "web", own_network=True), sample),)
 
 
 @contextlib.asynccontextmanager
@@ -192,6 +195,22 @@ def test_a_task_that_ended_by_itself_shows_its_desired_status_too() -> None:
     assert (body["KnownStatus"], body["DesiredStatus"]) == ("STOPPED", "STOPPED")
 
 
+def test_restarts_are_told_of_containers_with_a_policy_and_addresses_of_tasks_that_have_their_own() -> None:
+    restart = RestartPlan(ignored_exit_codes=(), attempt_period=60.0)
+    restarting = replace(container("web"), restart=restart)
+    machine = Machine(plan(restarting, replace(container("pause"), internal=True))).run_up()
+    first, pause = machine.state.containers
+    interface = NetworkInterface("172.17.0.5", "02:42:ac:11:00:05")
+    containers = (replace(first, restarts=3), replace(pause, network_interface=interface))
+    machine.state = replace(machine.state, containers=containers)
+    definition = acs_task(acs_container(), acs_container("pause"))
+    known = TaskRecord(definition, machine.plan, machine.state)
+    (told,) = answer_tasks((known,), ARN, None)[1]["Containers"]
+
+    assert told["RestartCount"] == 3
+    assert told["Networks"] == [{"NetworkMode": "awsvpc", "IPv4Addresses": ["172.17.0.5"]}]
+
+
 async def test_metrics_tell_version_tasks_sessions_and_use(http: aiohttp.ClientSession) -> None:
     registry = CollectorRegistry()
     registry.register(AgentCollector(Engine(), "1.2.3", {"acs": lambda: True, "tcs": lambda: False}))
@@ -207,6 +226,10 @@ async def test_metrics_tell_version_tasks_sessions_and_use(http: aiohttp.ClientS
     assert 'homeport_agent_session_connected{session="tcs"} 0.0' in text
     assert f"homeport_agent_container_cpu_seconds_total{labels} 12.5" in text
     assert f"homeport_agent_container_memory_bytes{labels} 1024.0" in text
+    assert f"homeport_agent_container_network_received_bytes_total{labels} 1000.0" in text
+    assert f"homeport_agent_container_network_sent_dropped_total{labels} 4.0" in text
+    assert f"homeport_agent_container_block_read_from_bytes_total{labels} 4096.0" in text
+    assert f"homeport_agent_container_block_written_to_bytes_total{labels} 512.0" in text
 
 
 async def test_a_taken_port_is_waited_for(http: aiohttp.ClientSession) -> None:
