@@ -381,12 +381,11 @@ async def test_a_task_that_never_fits_is_stopped_with_the_reason(idle_harness: H
 
 
 async def test_what_this_agent_cannot_do_is_refused_and_not_left_out(harness: Harness) -> None:
-    secret = acs.Secret(name="PASSWORD", value_from="x", type="ENVIRONMENT_VARIABLE", provider="ssm")
-    task = harness.task(harness.container(secrets=(secret,)))
+    task = harness.task(proxy_configuration=acs.ProxyConfiguration(type="APPMESH", container_name="web"))
     await harness.engine.accept((task,))
 
     stopped = await harness.reported(task, "STOPPED")
-    assert stopped.reason.startswith("ResourceInitializationError: secrets (container web)")
+    assert stopped.reason.startswith("ResourceInitializationError: proxyConfiguration is not supported")
 
 
 async def test_an_arn_is_started_once_however_often_it_comes(harness: Harness) -> None:

@@ -124,7 +124,8 @@ def test_what_a_container_asks_for_reaches_the_engine(homeport: Homeport, tmp_pa
     assert {"GREETING=hello", "AWS_EXECUTION_ENV=AWS_ECS_EC2"} <= set(config["Env"])
     assert (config["User"], config["WorkingDir"], config["Labels"]["team"]) == ("0:0", "/tmp", "web")
     assert (host["ReadonlyRootfs"], host["Init"], host["CapDrop"]) == (True, True, ["NET_RAW"])
-    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m"}}
+    log_options = {"max-size": "1m", "mode": "non-blocking", "max-buffer-size": "10m"}
+    assert host["LogConfig"] == {"Type": "json-file", "Config": log_options}
     assert host["Ulimits"] == [{"Name": "nofile", "Soft": 100, "Hard": 200}]
     assert config["Healthcheck"]["Test"] == ["CMD", "true"]
     assert {(m["Destination"], m["RW"]) for m in inspection["Mounts"]} == {("/host", False), ("/named", True)}
