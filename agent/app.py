@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -32,7 +33,7 @@ from agent.engine.states import Status
 from agent.host import ec2
 from agent.host.attributes import EngineFacts, engine_facts
 from agent.host.instance_metadata import InstanceMetadata
-from agent.host.machine import Machine, going_down, read_machine
+from agent.host.machine import Ec2Instance, Machine, going_down, read_machine
 from agent.host.resources import Resource, total_resources
 from agent.identity import IdentityFile
 from agent.protocol.clock import SystemClock
@@ -91,8 +92,79 @@ async def run(config: AgentConfig) -> None:
     log.info("agent_ended")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Host:
+    """The machine with its engine, as far as it goes without a controller."""
+
+    config: AgentConfig
+    """With what the machine says of itself, where nobody chose otherwise."""
+    machine: Machine
+    metadata: InstanceMetadata
+    instance: Ec2Instance | None
+    identity: IdentityFile
+    resources: tuple[Resource, ...]
+    address: TaskAddress
+    secrets: SecretsExchange
+    engine: TaskEngine
+    engine_facts: EngineFacts
+
+
 async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStack) -> None:
     clock, random, registry = SystemClock(), Random(), CollectorRegistry()
+    host = await _start_host(config, order, parts, clock, random, registry)
+    if host is None:
+        return
+    config, engine, identity = host.config, host.engine, host.identity
+    client = await parts.enter_async_context(
+        ControlPlaneClient(
+            config.controller_url,
+            config.region,
+            config.credentials,
+            ServerTime(clock),
+            clock,
+            SessionMetrics(registry),
+        )
+    )
+    control_plane = ControlPlane(
+        client=client,
+        config=config,
+        machine=host.machine,
+        identity=identity,
+        resources=host.resources,
+        engine=engine,
+        engine_facts=host.engine_facts,
+        secrets=host.secrets,
+        clock=clock,
+        random=random,
+    )
+    # What was loaded stays for the process's life; the garbage collector need not look at it again.
+    gc.freeze()
+    ended = asyncio.Event()
+    supervisor = Supervisor(_log_failure)
+    supervisor.spawn("engine", engine.run())
+    supervisor.spawn("task address", host.address.run())
+    servers = _local_servers(config, engine, identity, control_plane, registry)
+    servers["tasks"] = _task_server(config, engine, identity, client, clock)
+    for name, server in servers.items():
+        supervisor.spawn(f"endpoint {name}", server.run())
+    supervisor.spawn("control plane", control_plane.run())
+    if host.instance is not None and host.instance.spot:
+        supervisor.spawn("interruption notices", _interruption_watch(host, client).run())
+    drainer = DrainOnExit(client, config.cluster, identity, engine.known_tasks, config.drain_on_exit_s)
+    supervisor.spawn("placement", _take_part(control_plane, drainer))
+    supervisor.spawn("farewell", _say_goodbye(order, control_plane, drainer, ended))
+    await supervisor.run_until(ended)
+
+
+async def _start_host(
+    config: AgentConfig,
+    order: StopOrder,
+    parts: AsyncExitStack,
+    clock: SystemClock,
+    random: Random,
+    registry: CollectorRegistry,
+) -> _Host | None:
+    """Start the engine and look around; None if the agent was told to end before that was done."""
     machine = read_machine()
     if config.gpu_support is False:
         machine = replace(machine, gpu_ids=())
@@ -121,57 +193,33 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
         order.given, asyncio.gather(_start_engine(engine, address), ec2.look(metadata, config))
     )
     if seen is None:
-        return
+        return None
     facts, found = seen
     instance = await ec2.recognise(found, identity, config)
-    config = ec2.settle(config, instance)
-    client = await parts.enter_async_context(
-        ControlPlaneClient(
-            config.controller_url,
-            config.region,
-            config.credentials,
-            ServerTime(clock),
-            clock,
-            SessionMetrics(registry),
-        )
-    )
-    control_plane = ControlPlane(
-        client=client,
-        config=config,
+    service_manager.status(f"container instance of cluster {config.cluster} at {config.controller_url}")
+    return _Host(
+        config=ec2.settle(config, instance),
         machine=machine,
+        metadata=metadata,
+        instance=instance,
         identity=identity,
         resources=resources,
+        address=address,
+        secrets=secrets,
         engine=engine,
         engine_facts=facts,
-        secrets=secrets,
-        clock=clock,
-        random=random,
     )
-    service_manager.status(f"container instance of cluster {config.cluster} at {config.controller_url}")
-    # What was loaded stays for the process's life; the garbage collector need not look at it again.
-    gc.freeze()
-    ended = asyncio.Event()
-    supervisor = Supervisor(_log_failure)
-    supervisor.spawn("engine", engine.run())
-    supervisor.spawn("task address", address.run())
-    servers = _local_servers(config, engine, identity, control_plane, registry)
-    servers["tasks"] = _task_server(config, engine, identity, client, clock)
-    for name, server in servers.items():
-        supervisor.spawn(f"endpoint {name}", server.run())
-    supervisor.spawn("control plane", control_plane.run())
-    if instance is not None and instance.spot:
-        watch = InterruptionWatch(
-            metadata,
-            lambda: identity.current.container_instance_arn,
-            lambda arn: drain(client, config.cluster, arn),
-            heed_action=config.spot_instance_draining,
-            heed_rebalance=config.rebalance_draining,
-        )
-        supervisor.spawn("interruption notices", watch.run())
-    drainer = DrainOnExit(client, config.cluster, identity, engine.known_tasks, config.drain_on_exit_s)
-    supervisor.spawn("placement", _take_part(control_plane, drainer))
-    supervisor.spawn("farewell", _say_goodbye(order, control_plane, drainer, ended))
-    await supervisor.run_until(ended)
+
+
+def _interruption_watch(host: _Host, client: ControlPlaneClient) -> InterruptionWatch:
+    config, identity = host.config, host.identity
+    return InterruptionWatch(
+        host.metadata,
+        lambda: identity.current.container_instance_arn,
+        lambda arn: drain(client, config.cluster, arn),
+        heed_action=config.spot_instance_draining,
+        heed_rebalance=config.rebalance_draining,
+    )
 
 
 def _local_servers(
