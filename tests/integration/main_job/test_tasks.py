@@ -147,11 +147,13 @@ def test_the_other_networks(homeport: Homeport, mode: str) -> None:
 def test_containers_of_a_task_live_and_end_together(homeport: Homeport) -> None:
     definition = homeport.register(
         "pair",
-        {"name": "main", "command": ["sh", "-c", "sleep 2; exit 3"]},
+        {"name": "main", "command": ["sh", "-c", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 3"]},
         {"name": "side", "command": ["sleep", "600"], "essential": False, "stopTimeout": 1},
     )
     arn = homeport.run_task(definition)
-    homeport.wait_for_status(arn, "RUNNING")
+    running = homeport.wait_for_status(arn, "RUNNING")
+    (main,) = (c["runtimeId"] for c in running["containers"] if c["name"] == "main")
+    homeport.engine.containers.get(main).exec_run(["touch", "/tmp/end"])
     task = homeport.wait_for_status(arn, "STOPPED")
     codes = {container["name"]: container.get("exitCode") for container in task["containers"]}
     assert codes["main"] == 3
