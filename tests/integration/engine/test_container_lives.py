@@ -98,9 +98,9 @@ async def test_each_container_has_its_own_stop_timeout(harness: Harness) -> None
 async def test_a_container_with_a_restart_policy_is_started_again_until_a_life_is_too_short(
     harness: Harness,
 ) -> None:
-    # Two lives of more than a second, then one that ends at once.
-    script = "echo life >> /tmp/lives; [ $(wc -l < /tmp/lives) -gt 2 ] || sleep 1.3; exit 4"
-    policy = acs.RestartPolicy(enabled=True, ignored_exit_codes=(0,), restart_attempt_period=1)
+    # Two lives of more than the period, then one that ends at once.
+    script = "echo life >> /tmp/lives; [ $(wc -l < /tmp/lives) -gt 2 ] || sleep 2.1; exit 4"
+    policy = acs.RestartPolicy(enabled=True, ignored_exit_codes=(0,), restart_attempt_period=2)
     task = await harness.run(harness.shell(script, restart_policy=policy))
     identity = harness.record(task).state.containers[0].docker_id
     await harness.eventually(lambda: harness.record(task).state.containers[0].restarts == 1, "a restart")
