@@ -23,6 +23,7 @@ pytestmark = pytest.mark.engine
 
 _AT_A_TIME = 9
 _PATIENCE_S = 90.0
+_LOG_SHOWN = 3000
 _CONTAINERS = ("app", "helper")
 _STOPS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
@@ -46,25 +47,35 @@ class Case:
         self.engine = engine
         self.image = image
         self.client = Client(load_client_profile(controller.data_dir))
-        self.client.ecs("CreateCluster", clusterName=cluster)
-        key = self.client.homeport("EnsureAgentAccessKey", cluster=cluster)
-        self.agent = AgentProcess(
-            directory / point,
-            controller.endpoint,
-            cluster,
-            key["accessKeyId"],
-            key["secretAccessKey"],
-            ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION="1s",
-            ECS_CONTAINER_STOP_TIMEOUT="5s",
-            **{VARIABLE: point},
-        )
+        self.agent: AgentProcess
         self.task = ""
 
     def run(self) -> None:
         """Begin a task and end it; the agent dies on the way and is started again."""
+        self.agent = self._new_agent()
+        try:
+            self._live()
+        finally:
+            self.agent.end()
+
+    def _new_agent(self) -> AgentProcess:
+        self.client.ecs("CreateCluster", clusterName=self.cluster)
+        key = self.client.homeport("EnsureAgentAccessKey", cluster=self.cluster)
+        return AgentProcess(
+            self.directory / self.point,
+            self.controller.endpoint,
+            self.cluster,
+            key["accessKeyId"],
+            key["secretAccessKey"],
+            ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION="1s",
+            ECS_CONTAINER_STOP_TIMEOUT="5s",
+            **{VARIABLE: self.point},
+        )
+
+    def _live(self) -> None:
         self.agent.start(wait=False)
-        self._eventually(self._is_connected, "the agent is connected")
-        self.task = self._run_task()
+        definition = self._register()
+        self.task = self._eventually(lambda: self._run_task(definition), "the agent takes a task")
         if self._dies_while_starting():
             self._come_back()
             self._check_running()
@@ -103,16 +114,7 @@ class Case:
         assert len(self._containers()) <= len(_CONTAINERS)
         self._eventually(lambda: not self._containers(), "nothing is left of the task")
 
-    def _is_connected(self) -> bool:
-        arns = self.client.ecs("ListContainerInstances", cluster=self.cluster)["containerInstanceArns"]
-        if not arns:
-            return False
-        described = self.client.ecs(
-            "DescribeContainerInstances", cluster=self.cluster, containerInstances=arns
-        )
-        return bool(described["containerInstances"][0]["agentConnected"])
-
-    def _run_task(self) -> str:
+    def _register(self) -> str:
         defaults: dict[str, Any] = {"image": self.image, "memory": 16, "command": ["/bin/sh", "-c", _STOPS]}
         definition = self.client.ecs(
             "RegisterTaskDefinition",
@@ -123,9 +125,14 @@ class Case:
                 {"name": "helper", "essential": False, **defaults},
             ],
         )["taskDefinition"]
-        answer = self.client.ecs("RunTask", cluster=self.cluster, taskDefinition=definition["family"])
-        assert not answer["failures"], answer["failures"]
-        return str(answer["tasks"][0]["taskArn"])
+        return str(definition["family"])
+
+    def _run_task(self, definition: str) -> str | None:
+        """The task's ARN; None as long as there is nobody to run it."""
+        if not self.client.ecs("ListContainerInstances", cluster=self.cluster)["containerInstanceArns"]:
+            return None
+        answer = self.client.ecs("RunTask", cluster=self.cluster, taskDefinition=definition)
+        return str(answer["tasks"][0]["taskArn"]) if answer["tasks"] else None
 
     def _described(self, status: str) -> dict[str, Any] | None:
         (task,) = self.client.ecs("DescribeTasks", cluster=self.cluster, tasks=[self.task])["tasks"]
@@ -150,10 +157,10 @@ def controller(tmp_path: Path, processes: TrackProcess) -> ControllerProcess:
     return processes(ControllerProcess(tmp_path / "controller")).start()
 
 
+@pytest.mark.timeout(400)  # it is half a minute of work for two cores that have nothing else to do
 def test_wherever_the_agent_is_killed_each_task_has_its_containers_once_and_the_controller_hears_the_truth(
     tmp_path: Path,
     controller: ControllerProcess,
-    processes: TrackProcess,
     docker_client: docker.DockerClient,
     busybox_image: str,
     cluster_name: str,
@@ -162,19 +169,15 @@ def test_wherever_the_agent_is_killed_each_task_has_its_containers_once_and_the_
         Case(point, f"{cluster_name}-{point}", tmp_path, controller, docker_client, busybox_image)
         for point in CrashPoint
     ]
-    for case in cases:
-        processes(case.agent)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        failures = [repr(error) for error in pool.map(_outcome, cases) if error is not None]
+        failures = [failure for failure in pool.map(_failure, cases) if failure]
     assert not failures, "\n".join(failures)
 
 
-def _outcome(case: Case) -> Exception | None:
-    """Run one case; all others are tried whatever comes of it."""
+def _failure(case: Case) -> str:
+    """Run one case; what went wrong, empty if nothing did. All others are tried whatever comes of it."""
     try:
         case.run()
     except Exception as error:  # noqa: BLE001  shown together with those of the other points
-        return error
-    finally:
-        case.agent.end()
-    return None
+        return f"{case.point}: {error!r}\n{case.agent.log(_LOG_SHOWN)}"
+    return ""
