@@ -21,6 +21,7 @@ from agent.engine.task_cgroups import TaskLimitsRequiredError  # noqa: E402
 from agent.host.resources import ReservedTooMuch  # noqa: E402
 from agent.identity import IdentityError, IdentityNotSavedError, IdentityTakenError  # noqa: E402
 from agent.protocol.supervision import RootTaskFailed  # noqa: E402
+from agent.session.trust import ControllerNotTrusted  # noqa: E402
 
 log = structlog.get_logger("agent")
 
@@ -45,6 +46,7 @@ def main() -> int:
         IdentityError,
         ReservedTooMuch,
         TaskLimitsRequiredError,
+        ControllerNotTrusted,
     ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE

@@ -47,6 +47,7 @@ from agent.session.interruption import InterruptionWatch
 from agent.session.metrics import SessionMetrics
 from agent.session.secrets_exchange import SecretsExchange
 from agent.session.server_time import ServerTime
+from agent.session.trust import Trust
 from agent.stop_order import StopOrder
 
 T = TypeVar("T")
@@ -115,6 +116,10 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
     if host is None:
         return
     config, engine, identity = host.config, host.engine, host.identity
+    trust = Trust(config.controller_url, config.ca_file, config.authority_fingerprint, config.data_dir)
+    await _unless(order.given, trust.establish())
+    if order.given.is_set():
+        return
     client = await parts.enter_async_context(
         ControlPlaneClient(
             config.controller_url,
@@ -123,6 +128,7 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
             ServerTime(clock),
             clock,
             SessionMetrics(registry),
+            trust.context,
         )
     )
     control_plane = ControlPlane(
@@ -148,6 +154,7 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
     for name, server in servers.items():
         supervisor.spawn(f"endpoint {name}", server.run())
     supervisor.spawn("control plane", control_plane.run())
+    supervisor.spawn("trust", trust.run())
     if host.instance is not None and host.instance.spot:
         supervisor.spawn("interruption notices", _interruption_watch(host, client).run())
     drainer = DrainOnExit(client, config.cluster, identity, engine.known_tasks, config.drain_on_exit_s)

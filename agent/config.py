@@ -22,6 +22,7 @@ from agent.config_storage import StorageSettings
 from agent.config_values import Address
 from agent.engine.registry_credentials import StaticCredentials
 from agent.protocol.signing import Credentials
+from agent.protocol.trust import parse_fingerprint
 
 T = TypeVar("T")
 
@@ -70,6 +71,14 @@ class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
         "http://127.0.0.1:8480", "ECS_BACKEND_HOST", values.endpoint, flag="--controller"
     )
     """The controller's address. The websockets' addresses come from it by DiscoverPollEndpoint."""
+
+    ca_file: Path | None = setting(None, "HOMEPORT_CA_FILE", Path, flag="--ca-file")
+    """File with certificates of the authorities that vouch for the controller, instead of the system's."""
+
+    authority_fingerprint: str = setting("", "HOMEPORT_AUTHORITY_FINGERPRINT", parse_fingerprint)
+    """SHA-256 of the certificate of the controller's authority, by which the agent knows it at the first
+    contact. It keeps the certificate then, and learns of the authorities that follow.
+    """
 
     cluster: str = setting("default", "ECS_CLUSTER", str, flag="--cluster")
     """Name or ARN of the cluster to join. ``default`` is created if it does not exist, as ECS does."""

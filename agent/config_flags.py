@@ -8,6 +8,7 @@ from typing import Any
 
 DESCRIBED = {
     "availability_zone": ("NAME", "rack, room or site, for placement that spreads"),
+    "ca_file": ("FILE", "certificates of the authorities that vouch for the controller"),
     "cluster": ("NAME", "the cluster to join"),
     "controller_url": ("URL", "the controller's address"),
     "credentials_address": ("H:P", "where task metadata and credentials are served"),

@@ -59,7 +59,7 @@ def settle(options: argparse.Namespace, environment: Mapping[str, str]) -> Contr
     account = environment.get("HOMEPORT_ACCOUNT_ID") or defaults.account
     if not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise CannotStart(f"HOMEPORT_ACCOUNT_ID={account!r} cannot be used: it must be twelve digits")
-    return ControllerConfig(
+    config = ControllerConfig(
         data_dir=options.data_dir.absolute(),
         listen_host=host,
         listen_port=port,
@@ -70,9 +70,37 @@ def settle(options: argparse.Namespace, environment: Mapping[str, str]) -> Contr
         region=environment.get("HOMEPORT_REGION") or defaults.region,
         cluster=options.cluster or defaults.cluster,
         allow_plain_http=options.allow_plain_http,
+        tls=options.tls,
+        tls_certificate=options.tls_certificate,
+        tls_key=options.tls_key,
+        tls_authority=options.tls_authority,
+        tls_names=tuple(options.tls_name),
         log_format=options.log_format,
         log_level=options.log_level,
     )
+    check_tls(config)
+    return config
+
+
+def check_tls(config: ControllerConfig) -> None:
+    """Check that the settings of TLS fit together.
+
+    Raises:
+        CannotStart: they do not.
+    """
+    if (config.tls_certificate is None) != (config.tls_key is None):
+        raise CannotStart("give both or neither of --tls-certificate and --tls-key")
+    if config.tls_certificate is None:
+        if config.tls_authority is not None:
+            raise CannotStart("--tls-authority belongs to a certificate that is given with --tls-certificate")
+        return
+    if config.tls == "auto":
+        raise CannotStart("--tls auto makes a certificate: leave it or --tls-certificate out")
+    if config.public_url is None or not config.public_url.startswith("https://"):
+        raise CannotStart(
+            "a certificate that is given holds for its own names: say with --public-url https://NAME:PORT "
+            "under which of them agents and clients reach this controller"
+        )
 
 
 def chosen_root_key(environment: Mapping[str, str]) -> KeyPair | None:
@@ -108,6 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of the store and the keys")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve (127.0.0.1:8480)")
     parser.add_argument("--allow-plain-http", action="store_true", help="serve plain HTTP beyond loopback")
+    parser.add_argument("--tls", choices=("off", "auto"), default="off", help="serve HTTPS by itself")
+    parser.add_argument("--tls-certificate", type=Path, metavar="FILE", help="the certificate for HTTPS")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
+    parser.add_argument("--tls-authority", type=Path, metavar="FILE", help="what clients must trust for it")
+    parser.add_argument("--tls-name", action="append", default=[], metavar="NAME", help="another own name")
     parser.add_argument("--database-url", metavar="URL", help="the store, where not in the data directory")
     parser.add_argument("--cluster", metavar="NAME", help="a cluster to make at the first start")
     parser.add_argument("--public-url", metavar="URL", help="the URL that agents and clients use")

@@ -29,6 +29,7 @@ from controller.api.operations.roles import ROLE_OPERATIONS
 from controller.api.operations.secrets import SecretOperations
 from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
+from controller.api.operations.tls import TlsOperations
 from controller.api.service_model import load_service_model
 from controller.aws.calls import Aws
 from controller.aws.roles import AwsRoles
@@ -49,6 +50,8 @@ from controller.state.opening import open_state
 from controller.state.store.lock import DataDirectoryLock
 from controller.telemetry.metrics import ControllerMetrics
 from controller.telemetry.utilisation import ServiceUtilisation
+from controller.tls.opening import Tls, open_tls
+from controller.tls.published import published_authorities
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +108,8 @@ async def _serve_state(
     keyring = open_keyring(config.data_dir)
     root_key = seed(state, config, keyring, system_random, chosen_key)
     await state.flusher.flush_once()
-    endpoint = _local_endpoint(listening)
+    tls = open_tls(config, listening.getsockname()[1], clock)
+    endpoint = _local_endpoint(config, listening)
     write_client_profile(config.data_dir, keyring, _profile(state, endpoint, root_key))
 
     metrics = ControllerMetrics(state)
@@ -125,7 +129,7 @@ async def _serve_state(
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
-        services=_api_services(keyring, secrets, system_random),
+        services=_api_services(keyring, secrets, system_random, tls),
         config=config,
         clock=clock,
         ids=ids,
@@ -137,8 +141,9 @@ async def _serve_state(
         web.post("/", front_door.handle),
         *(web.get(path, handler) for path, handler in gateway.routes()),
         *monitoring.routes(),
+        *published_authorities(tls),
     ]
-    server = HttpServer(listening, routes, config.max_body_bytes)
+    server = HttpServer(listening, routes, config.max_body_bytes, tls.context if tls else None)
 
     supervisor = Supervisor(_note_failure)
     supervisor.spawn("flush", state.run())
@@ -146,6 +151,8 @@ async def _serve_state(
     supervisor.spawn("retirement", Retirement(state, clock).run())
     supervisor.spawn("protection", ProtectionEnd(state, clock).run())
     supervisor.spawn("services", services.run())
+    if tls:
+        supervisor.spawn("tls", tls.run())
     await server.start()
     supervisor.spawn("http", server.run())
     # Ended first: agents are told to come back while calls in flight can still be answered.
@@ -182,7 +189,9 @@ def _aws(config: ControllerConfig) -> Iterator[Aws | None]:
         aws.close()
 
 
-def _api_services(keyring: Keyring, secrets: LocalSecrets, source: random.Random) -> dict[str, Service]:
+def _api_services(
+    keyring: Keyring, secrets: LocalSecrets, source: random.Random, tls: Tls | None
+) -> dict[str, Service]:
     """What the front door offers, by signing name."""
     services = (
         ecs_service(load_service_model("ecs"), ECS_OPERATIONS, TYPED_OPERATIONS),
@@ -191,6 +200,7 @@ def _api_services(keyring: Keyring, secrets: LocalSecrets, source: random.Random
                 **HomeportOperations(keyring, source).typed(),
                 **ROLE_OPERATIONS,
                 **SecretOperations(secrets).typed(),
+                **TlsOperations(tls).typed(),
             }
         ),
         sts_service(STS_OPERATIONS),
@@ -202,10 +212,13 @@ def _note_failure(name: str, error: BaseException) -> None:
     log.critical("root_task_failed", task=name, exc_info=error)
 
 
-def _local_endpoint(listening: socket.socket) -> str:
+def _local_endpoint(config: ControllerConfig, listening: socket.socket) -> str:
+    if config.tls_certificate is not None and config.public_url is not None:
+        return config.public_url.rstrip("/")  # the certificate that was given names this one, not the machine
     host, port = listening.getsockname()[:2]
     host = ANYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if config.serves_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _profile(state: State, endpoint: str, key: KeyPair) -> ClientProfile:

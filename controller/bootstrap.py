@@ -82,7 +82,7 @@ def listen(config: ControllerConfig) -> socket.socket:
     """A socket that listens where the settings say.
 
     Raises:
-        CannotStart: the address is taken, is not this machine's, or needs `--allow-plain-http`.
+        CannotStart: the address is taken, is not this machine's, or needs TLS or `--allow-plain-http`.
     """
     host, port = config.listen_host, config.listen_port
     try:
@@ -91,10 +91,11 @@ def listen(config: ControllerConfig) -> socket.socket:
         raise CannotStart(
             f"cannot listen on {host}: {error.strerror}; choose an address with --listen"
         ) from error
-    if not ipaddress.ip_address(address[0]).is_loopback and not config.allow_plain_http:
+    exposed = not ipaddress.ip_address(address[0]).is_loopback
+    if exposed and not config.serves_tls and not config.allow_plain_http:
         raise CannotStart(
-            f"{host} can be reached by other machines, who could read everything over plain HTTP: listen on "
-            "127.0.0.1 and put TLS in front, or allow it with --allow-plain-http"
+            f"{host} can be reached by other machines, who could read everything over plain HTTP: serve "
+            "HTTPS with --tls auto, listen on 127.0.0.1, or allow it with --allow-plain-http"
         )
     try:
         return socket.create_server(address, family=family, backlog=BACKLOG)

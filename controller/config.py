@@ -35,6 +35,23 @@ class ControllerConfig:
     cluster: str = "default"
     """Cluster to create at the first start beside `default`."""
 
+    tls: str = "off"
+    """`auto`: serve HTTPS with a certificate of an authority of this controller's own. `off`: plain HTTP, or
+    HTTPS with the certificate that is given."""
+
+    tls_certificate: Path | None = None
+    """File with the server's certificate and those of intermediate authorities, in PEM, to serve HTTPS with.
+    It needs `tls_key`, and `public_url` with a name that it is for."""
+
+    tls_key: Path | None = None
+    """File with the private key of `tls_certificate`, in PEM."""
+
+    tls_authority: Path | None = None
+    """File with the certificates that clients must trust for `tls_certificate`, where it is no public one."""
+
+    tls_names: tuple[str, ...] = ()
+    """Names and addresses for automatic certificates beside those that the machine knows of itself."""
+
     allow_plain_http: bool = False
     """Whether plain HTTP may be served beyond loopback: nothing then hides what is said."""
 
@@ -72,3 +89,8 @@ class ControllerConfig:
 
     shutdown_timeout_s: float = 10.0
     """Seconds that an ordered shutdown may take before the process ends anyway; the store survives that."""
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether HTTPS is served."""
+        return self.tls == "auto" or self.tls_certificate is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -17,11 +18,17 @@ class HttpServer:
     """Serves routes on a listening socket."""
 
     def __init__(
-        self, listening: socket.socket, routes: Iterable[web.AbstractRouteDef], max_body_bytes: int
+        self,
+        listening: socket.socket,
+        routes: Iterable[web.AbstractRouteDef],
+        max_body_bytes: int,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls`: serve HTTPS with it; a new certificate in it holds for the connections that follow."""
         app = web.Application(client_max_size=max_body_bytes)
         app.add_routes(routes)
         self._listening = listening
+        self._tls = tls
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -33,7 +40,7 @@ class HttpServer:
     async def start(self) -> None:
         """Begin to answer."""
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listening).start()
+        await web.SockSite(self._runner, self._listening, ssl_context=self._tls).start()
 
     async def run(self) -> None:
         """Serve for ever; once cancelled, let calls in flight finish for a moment."""

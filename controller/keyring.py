@@ -25,6 +25,8 @@ KEY_FILE = "secret.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 CLIENT_PROFILE_FILE = "client.json"
+AUTHORITIES_FILE = "tls/ca.pem"
+"""Certificates of the authorities that clients of the data directory trust; absent: those of the system."""
 
 
 class KeyFileDamaged(ValueError):
@@ -99,6 +101,8 @@ class ClientProfile:
     account_id: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    ca_file: Path | None = None
+    """Certificates of the authorities that vouch for the controller; None: those of the system."""
 
 
 class _StoredProfile(msgspec.Struct, frozen=True, rename="camel"):
@@ -137,4 +141,12 @@ def load_client_profile(data_dir: Path) -> ClientProfile:
     except msgspec.DecodeError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     secret = Keyring.open(data_dir).decrypt(stored.secret_ciphertext, stored.access_key_id)
-    return ClientProfile(stored.endpoint, stored.region, stored.account_id, stored.access_key_id, secret)
+    authorities = data_dir / AUTHORITIES_FILE
+    return ClientProfile(
+        stored.endpoint,
+        stored.region,
+        stored.account_id,
+        stored.access_key_id,
+        secret,
+        authorities if stored.endpoint.startswith("https:") and authorities.exists() else None,
+    )

@@ -1,5 +1,6 @@
 """Calls of the ECS API: AWS JSON 1.1 over HTTP, signed."""
 
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -54,19 +55,22 @@ class ControlPlaneClient:
         server_time: ServerTime,
         clock: Clock,
         metrics: SessionMetrics,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """``tls`` verifies the controller's certificate; None trusts whom the system does."""
         self._url = url.rstrip("/") + "/"
         self._region = region
         self._credentials = credentials
         self._server_time = server_time
         self._clock = clock
         self.metrics = metrics
+        self._tls = tls
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         loopback = URL(self._url).host in ("localhost", "127.0.0.1", "::1")
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE_S, limit=32),
+            connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE_S, limit=32, ssl=self._tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"Homeport Agent - v{__version__}"},
             response_class=UpgradeResponse,

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from agent.protocol.trust import certificates, fingerprint
 from controller.cli.client import Client
 from controller.cli.options import data_dir_option
 from controller.cli.output import print_json
 from controller.cli.profile import load_profile
 from controller.cli.settings import data_directory
+from controller.keyring import ClientProfile
 
 _LOGGING_DRIVERS = '["json-file","journald","syslog","fluentd","gelf","none","awsfirelens"]'
 
@@ -63,11 +65,28 @@ def agent_config(
     }
     if agent == "amazon":
         variables |= _for_an_unmodified_agent(agent_data_dir)
+    if profile.ca_file:
+        variables |= _trust(profile, agent, agent_data_dir)
     if output == "json":
         print_json(variables)
         return
     for name, value in variables.items():
         click.echo(f"{name}={value}")
+
+
+def _trust(profile: ClientProfile, agent: str, data_dir: str) -> dict[str, str]:
+    """By what the agent knows a controller whose authority no system trusts by itself."""
+    assert profile.ca_file is not None
+    if agent == "homeport":
+        present = certificates(profile.ca_file.read_text())[0]
+        return {"HOMEPORT_AUTHORITY_FINGERPRINT": fingerprint(present)}
+    file = f"{data_dir}/ca.pem"
+    click.echo(
+        f"homeport: the joining machine needs the file {file}; "
+        "'homeport tls authority' prints what goes into it",
+        err=True,
+    )
+    return {"SSL_CERT_FILE": file}
 
 
 def _for_an_unmodified_agent(data_dir: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -34,6 +35,7 @@ class Client:
         self.endpoint = profile.endpoint.rstrip("/")
         self._region = profile.region
         self._credentials = Credentials(profile.access_key_id, profile.secret_access_key)
+        self._ca_file = profile.ca_file
         self._clock = clock or SystemClock()
 
     def ecs(self, operation: str, **members: Any) -> Answer:
@@ -89,13 +91,21 @@ class Client:
 
     def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        connection_type = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = connection_type(parts.netloc, timeout=_TIMEOUT_S)
+        connection = (
+            http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT_S, context=self._trust())
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT_S)
+        )
         try:
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()
             return response.status, response.read()
+        except ssl.SSLCertVerificationError as error:
+            raise CommandFailed(
+                f"what answers at {self.endpoint} cannot prove to be the controller: {error.verify_message}",
+                "look whether the address is right; if the controller got a new authority, log in again with "
+                "'homeport login'",
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(
                 f"no controller answers at {self.endpoint}: {error or type(error).__name__}",
@@ -103,6 +113,16 @@ class Client:
             ) from None
         finally:
             connection.close()
+
+    def _trust(self) -> ssl.SSLContext:
+        """What must vouch for the controller. Raises `CommandFailed` if the file with it cannot be used."""
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:
+            raise CommandFailed(
+                f"{self._ca_file} cannot be used: {error.strerror or error}",
+                "start the controller again, or log in again: both write it anew",
+            ) from None
 
     def _decode(self, answer: bytes) -> Answer:
         try:

@@ -17,6 +17,10 @@ def controller_command(settings: Settings) -> list[str]:
     if settings.allow_plain_http:
         command.append("--allow-plain-http")
     for flag, value in {
+        "--tls": settings.tls,
+        "--tls-certificate": settings.tls_certificate,
+        "--tls-key": settings.tls_key,
+        "--tls-authority": settings.tls_authority,
         "--public-url": settings.public_url,
         "--aws-profile": settings.aws_profile,
         "--cluster": settings.cluster,
@@ -24,6 +28,8 @@ def controller_command(settings: Settings) -> list[str]:
         "--log-level": settings.log_level,
     }.items():
         command += [flag, value] if value else []
+    for name in settings.tls_names:
+        command += ["--tls-name", name]
     return command
 
 

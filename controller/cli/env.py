@@ -44,6 +44,10 @@ def env(data_dir: Path | None, output: str) -> None:
         "AWS_SECRET_ACCESS_KEY": profile.secret_access_key,
         "AWS_DEFAULT_REGION": profile.region,
     } | {f"AWS_ENDPOINT_URL_{service}": profile.endpoint for service in SERVICES}
+    if profile.ca_file:
+        variables["AWS_CA_BUNDLE"] = str(profile.ca_file)
+    elif os.environ.get("AWS_CA_BUNDLE") and profile.endpoint.startswith("https:"):
+        _note("AWS_CA_BUNDLE", "it must hold what vouches for the controller's certificate")
     if output == "json":
         print_json(variables)
         return
@@ -51,4 +55,8 @@ def env(data_dir: Path | None, output: str) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
     for name, why in _IN_THE_WAY.items():
         if os.environ.get(name):
-            click.echo(f"homeport: note that {name} is set ({why}); to remove it: unset {name}", err=True)
+            _note(name, why)
+
+
+def _note(name: str, why: str) -> None:
+    click.echo(f"homeport: note that {name} is set ({why}); to remove it: unset {name}", err=True)

@@ -32,6 +32,23 @@ allow_plain_http_option = click.option(
     default=None,
     help="Serve beyond loopback without TLS: nothing then hides what is said.",
 )
+tls_option = click.option(
+    "--tls",
+    type=click.Choice(["off", "auto"]),
+    help="auto: serve HTTPS with a certificate of an authority of the controller's own.",
+)
+tls_certificate_option = click.option(
+    "--tls-certificate", metavar="FILE", help="Serve HTTPS with this certificate; it needs --tls-key."
+)
+tls_key_option = click.option("--tls-key", metavar="FILE", help="The private key of that certificate.")
+tls_authority_option = click.option(
+    "--tls-authority", metavar="FILE", help="What clients must trust for it, if it is no public one."
+)
+tls_name_option = click.option(
+    "--tls-name",
+    metavar="NAME,…",
+    help="Names and addresses for the automatic certificate beside those of the machine.",
+)
 public_url_option = click.option(
     "--public-url",
     metavar="URL",

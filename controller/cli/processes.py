@@ -14,6 +14,11 @@ from controller.cli.settings import load_settings
 @click.command(short_help="Run the controller alone.")
 @options.data_dir_option
 @options.listen_option
+@options.tls_option
+@options.tls_certificate_option
+@options.tls_key_option
+@options.tls_authority_option
+@options.tls_name_option
 @options.allow_plain_http_option
 @options.public_url_option
 @options.database_url_option
@@ -24,13 +29,15 @@ from controller.cli.settings import load_settings
 def controller(**flags: Any) -> None:
     """Run the controller alone, in the foreground.
 
-    Flags beat the environment, which beats DIR/homeport.toml (keys: listen, allow_plain_http, public_url,
-    database_url, aws_profile, account_id, region, cluster, log_format, log_level).
+    Flags beat the environment, which beats DIR/homeport.toml (keys: listen, tls, tls_certificate, tls_key,
+    tls_authority, tls_name, allow_plain_http, public_url, database_url, aws_profile, account_id, region,
+    cluster, log_format, log_level).
 
     \b
     Examples:
       homeport controller
       homeport controller --data-dir ./data --listen 127.0.0.1:9000
+      homeport controller --listen 0.0.0.0:8480 --tls auto
       HOMEPORT_REGION=eu-west-1 homeport controller
     """
     settings = load_settings(flags)
@@ -46,6 +53,9 @@ def controller(**flags: Any) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="What survives a restart [ECS_DATADIR; `agent` below HOMEPORT_DATA_DIR].",
+)
+@click.option(
+    "--ca-file", metavar="FILE", help="Who vouches for the controller [HOMEPORT_CA_FILE; the system]."
 )
 @click.option("--introspection", metavar="HOST:PORT", help="Introspection API [127.0.0.1:51678].")
 @click.option("--credentials", metavar="HOST:PORT", help="Task metadata and credentials [127.0.0.1:51679].")

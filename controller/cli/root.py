@@ -16,6 +16,7 @@ _COMMANDS = {
     "services": "controller.cli.services:services",
     "instances": "controller.cli.instances:instances",
     "disk": "controller.cli.disk:disk",
+    "tls": "controller.cli.tls:tls",
     "role": "controller.cli.roles:role",
     "secret": "controller.cli.secrets:secret",
     "completion": "controller.cli.completion:completion",

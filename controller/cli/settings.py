@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +28,10 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def local_url(self) -> str:
-        """The URL under which this machine itself reaches it."""
+    def local(self) -> "Address":
+        """Where this machine itself reaches it."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-        return f"http://{Address(anywhere.get(self.host, self.host), self.port)}"
+        return Address(anywhere.get(self.host, self.host), self.port)
 
 
 DEFAULT_LISTEN = Address("127.0.0.1", 8480)
@@ -49,6 +49,21 @@ class Settings:
 
     allow_plain_http: bool = False
     """Serve plain HTTP beyond loopback (`--allow-plain-http`, `allow_plain_http`)."""
+
+    tls: str | None = None
+    """`auto` or `off` (`--tls`, `HOMEPORT_TLS`, `tls`)."""
+
+    tls_certificate: str | None = None
+    """File with the certificate to serve HTTPS with (`--tls-certificate`, `tls_certificate`)."""
+
+    tls_key: str | None = None
+    """File with its private key (`--tls-key`, `tls_key`)."""
+
+    tls_authority: str | None = None
+    """File with what clients must trust for it (`--tls-authority`, `tls_authority`)."""
+
+    tls_name: str | None = None
+    """Further names for the automatic certificate, with commas (`--tls-name`, `tls_name`)."""
 
     public_url: str | None = None
     """The URL that agents and clients use, if not the one they called (`--public-url`, `public_url`)."""
@@ -73,6 +88,30 @@ class Settings:
 
     log_level: str | None = None
     """`debug`, `info`, `warning` or `error` (`--log-level`, `log_level`)."""
+
+    def for_the_network(self) -> "Settings":
+        """The same, but reachable by other machines, and with TLS whatever else is set."""
+        loopback = self.listen.host in ("127.0.0.1", "::1", "localhost")
+        return replace(
+            self,
+            listen=Address("0.0.0.0", self.listen.port) if loopback else self.listen,
+            tls=None if self.tls_certificate else "auto",
+        )
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether the controller serves HTTPS."""
+        return self.tls == "auto" or self.tls_certificate is not None
+
+    @property
+    def tls_names(self) -> list[str]:
+        """The further names, one by one."""
+        return [name.strip() for name in (self.tls_name or "").split(",") if name.strip()]
+
+    @property
+    def local_url(self) -> str:
+        """The URL under which this machine itself reaches the controller."""
+        return f"{'https' if self.serves_tls else 'http'}://{self.listen.local}"
 
 
 def load_settings(
@@ -177,6 +216,11 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "listen": _address,
     "allow_plain_http": _boolean,
+    "tls": _one_of("auto", "off"),
+    "tls_certificate": _text,
+    "tls_key": _text,
+    "tls_authority": _text,
+    "tls_name": _text,
     "public_url": _text,
     "aws_profile": _text,
     "database_url": _text,
@@ -188,6 +232,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 }
 _VARIABLES = {
     "listen": "HOMEPORT_LISTEN",
+    "tls": "HOMEPORT_TLS",
     "aws_profile": "HOMEPORT_AWS_PROFILE",
     "database_url": "HOMEPORT_DATABASE_URL",
     "account_id": "HOMEPORT_ACCOUNT_ID",

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import signal
+import ssl
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,14 +31,22 @@ _AGENT_LOG_LEVELS = {"warning": "warn"}
 @click.option(
     "--cluster", metavar="NAME", help="The cluster that the agent joins; made if need be [default]."
 )
+@click.option(
+    "--lan", is_flag=True, help="Serve the network of this machine, over HTTPS (as --tls auto does)."
+)
 @click.option("--no-agent", is_flag=True, help="Start the controller alone.")
+@options.tls_option
+@options.tls_certificate_option
+@options.tls_key_option
+@options.tls_authority_option
+@options.tls_name_option
 @options.allow_plain_http_option
 @options.public_url_option
 @options.database_url_option
 @options.aws_profile_option
 @options.log_format_option
 @options.log_level_option
-def up(no_agent: bool, **flags: Any) -> None:
+def up(no_agent: bool, lan: bool, **flags: Any) -> None:
     """Run the controller and an agent on this machine, in the foreground.
 
     Ctrl-C stops both, the agent first; containers go on running, and the next `homeport up` finds them again.
@@ -48,8 +57,10 @@ def up(no_agent: bool, **flags: Any) -> None:
     Examples:
       homeport up
       homeport up --data-dir ./data --listen 127.0.0.1:9000 --cluster lab
+      homeport up --lan
     """
-    asyncio.run(_run(load_settings(flags), with_agent=not no_agent))
+    settings = load_settings(flags)
+    asyncio.run(_run(settings.for_the_network() if lan else settings, with_agent=not no_agent))
 
 
 async def _run(settings: Settings, *, with_agent: bool) -> None:
@@ -71,7 +82,7 @@ async def _run(settings: Settings, *, with_agent: bool) -> None:
 
 
 async def _start_controller(settings: Settings, stop: asyncio.Event) -> ProcessChild:
-    url = settings.listen.local_url
+    url = settings.local_url
     if await asyncio.to_thread(_is_healthy, url):
         raise CommandFailed(
             f"a controller is running at {url} already",
@@ -115,7 +126,8 @@ async def _start_agent(settings: Settings) -> ProcessChild:
     key = await asyncio.to_thread(client.homeport, "EnsureAgentAccessKey", cluster=cluster)
     command = agent_command(
         {
-            "--controller": settings.listen.local_url,
+            "--controller": profile.endpoint,
+            "--ca-file": profile.ca_file,
             "--cluster": cluster,
             "--data-dir": settings.data_dir / "agent",
             "--log-format": settings.log_format,
@@ -140,7 +152,13 @@ async def _stop(children: Iterable[ProcessChild]) -> None:
 
 
 def _is_healthy(url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2)
+    parts = urlsplit(url)
+    # Only whether something answers is asked here; the agent and the commands verify whom they talk to.
+    connection = (
+        http.client.HTTPSConnection(parts.netloc, timeout=2, context=ssl._create_unverified_context())
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(parts.netloc, timeout=2)
+    )
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200
@@ -159,7 +177,7 @@ def _say_welcome(settings: Settings, with_agent: bool) -> None:
     runs = f"controller and agent of cluster {cluster} run" if with_agent else "the controller runs"
     click.echo(
         f"""
-Homeport is up: {runs} at {settings.listen.local_url}
+Homeport is up: {runs} at {settings.local_url}
   data   {settings.data_dir}
   next   eval "$(homeport env --data-dir {settings.data_dir})"      in another shell
          aws ecs list-clusters

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -49,10 +50,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def http_get(url: str, timeout_s: float = 5.0) -> tuple[int, str] | None:
-    """Status and body of a GET, or None if nobody answers."""
+def http_get(url: str, timeout_s: float = 5.0, ca_file: Path | None = None) -> tuple[int, str] | None:
+    """Status and body of a GET, or None if nobody answers. `ca_file`: who vouches for an HTTPS server."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        with urllib.request.urlopen(url, timeout=timeout_s, context=trust) as answer:
             return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -181,11 +183,12 @@ class ProcessController:
 
 
 class ControllerProcess(ProcessController):
-    """`homeport controller` on a port and data directory of its own."""
+    """`homeport controller` on a port and data directory of its own; with `--tls auto` over HTTPS."""
 
     def __init__(self, directory: Path, *options: str, port: int | None = None, **environment: str) -> None:
         self.data_dir = directory
         self.port = port or free_port()
+        self.ca_file = directory / "tls" / "ca.pem" if "--tls" in options else None
         command = (HOMEPORT, "controller", "--data-dir", directory, "--listen", f"127.0.0.1:{self.port}")
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__(
@@ -197,10 +200,10 @@ class ControllerProcess(ProcessController):
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.ca_file else 'http'}://127.0.0.1:{self.port}"
 
     def ready(self) -> bool:
-        answer = http_get(f"{self.endpoint}/healthz")
+        answer = http_get(f"{self.endpoint}/healthz", ca_file=self.ca_file)
         return answer is not None and answer[0] == 200
 
 

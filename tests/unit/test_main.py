@@ -69,6 +69,35 @@ def test_plain_http_beyond_loopback_works_once_allowed() -> None:
         assert listening.getsockname()[0] == "0.0.0.0"
 
 
+def test_beyond_loopback_tls_is_enough() -> None:
+    config = ControllerConfig(Path("/d"), listen_host="0.0.0.0", listen_port=0, tls="auto")
+    with listen(config) as listening:
+        assert listening.getsockname()[0] == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tls-certificate", "c"), "both or neither"),
+        (("--tls-key", "k"), "both or neither"),
+        (("--tls-authority", "a"), "belongs to a certificate"),
+        (("--tls-certificate", "c", "--tls-key", "k"), "--public-url https://NAME:PORT"),
+        (("--tls-certificate", "c", "--tls-key", "k", "--public-url", "http://a"), "--public-url https://"),
+        (("--tls-certificate", "c", "--tls-key", "k", "--public-url", "https://a", "--tls", "auto"), "leave"),
+    ],
+)
+def test_settings_of_tls_that_do_not_fit_together_are_refused(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CannotStart, match=said):
+        settled(*arguments)
+
+
+def test_settings_of_tls_are_taken() -> None:
+    assert settled("--tls", "auto", "--tls-name", "a.lan", "--tls-name", "b").tls_names == ("a.lan", "b")
+    config = settled("--tls-certificate", "c", "--tls-key", "k", "--public-url", "https://a")
+    assert config.serves_tls
+    assert not settled().serves_tls
+
+
 def test_a_port_in_use_is_told_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = ControllerConfig(Path("/d"), listen_port=taken.getsockname()[1])

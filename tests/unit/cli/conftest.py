@@ -12,6 +12,7 @@ import pytest
 from agent.protocol.clock import SystemClock
 from agent.protocol.signing import SignatureClaim, parse_authorization, verify
 from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.tls.automatic import AutomaticTls
 
 SECRET = "a secret/with+odd characters"
 
@@ -28,6 +29,14 @@ class StandInController:
         self.claims: list[SignatureClaim] = []
         self.server = HTTPServer(("127.0.0.1", 0), self._handler())
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+
+    def serve_tls(self, data_dir: Path) -> str:
+        """From now on over HTTPS, with an authority of its own, which is returned."""
+        tls = AutomaticTls(data_dir, lambda: ["127.0.0.1"], SystemClock())
+        self.server.socket = tls.context.wrap_socket(self.server.socket, server_side=True)
+        self.endpoint = self.endpoint.replace("http:", "https:")
+        write_profile(data_dir, self.endpoint)
+        return tls.trusted_pem
 
     def inputs(self, target: str) -> list[dict[str, Any]]:
         return [members for called, members in self.calls if called == target]

@@ -89,6 +89,6 @@ def test_a_bad_value_is_a_usage_error_that_names_its_source(
 
 
 def test_a_server_that_listens_everywhere_is_reached_over_loopback() -> None:
-    assert Address("0.0.0.0", 80).local_url == "http://127.0.0.1:80"
-    assert Address("::", 80).local_url == "http://[::1]:80"
+    assert str(Address("0.0.0.0", 80).local) == "127.0.0.1:80"
+    assert str(Address("::", 80).local) == "[::1]:80"
     assert load_settings({"listen": "[::1]:99", "data_dir": "/nowhere"}, {}).listen == Address("::1", 99)
