@@ -44,6 +44,10 @@ class RulesError(Exception):
     """The rules cannot be read or changed; the message says why."""
 
 
+class ForeignRuleError(RulesError):
+    """Somebody else has a rule for the address."""
+
+
 class TaskAddress:
     """The address at which tasks find the agent."""
 
@@ -57,6 +61,7 @@ class TaskAddress:
         self._ownership: socket.socket | None = None
         self._in_force: tuple[str, ...] | None = None
         self._outside: tuple[str, ...] = ()
+        self._trouble = ""
 
     @property
     def reachable(self) -> bool:
@@ -71,9 +76,11 @@ class TaskAddress:
         reason = self._why_not() or self._own()
         if not reason:
             try:
-                reason = await self._lane.call(self._install_first)
+                await self._lane.call(self._restore)
+            except ForeignRuleError as error:
+                reason = str(error)
             except RulesError as error:
-                log.warning("task_address_not_reachable", address=TASK_ADDRESS, reason=str(error))
+                self._say_trouble(str(error))
                 return  # tried again while the agent runs
         if reason:
             self._disown()
@@ -93,9 +100,21 @@ class TaskAddress:
         try:
             if await self._lane.call(self._restore):
                 log.warning("task_address_rules_restored", address=TASK_ADDRESS)
+                self._trouble = ""
         except RulesError as error:
             self._in_force = None
-            log.warning("task_address_not_reachable", address=TASK_ADDRESS, reason=str(error))
+            self._say_trouble(str(error))
+
+    def _say_trouble(self, reason: str) -> None:
+        """Once, and not at every look."""
+        if reason != self._trouble:
+            self._trouble = reason
+            log.warning(
+                "task_address_not_reachable",
+                address=TASK_ADDRESS,
+                reason=reason,
+                consequence="new tasks go without metadata and credentials",
+            )
 
     async def close(self, *, in_use: bool) -> None:
         """Take the rules away, unless containers that run on are ``in_use`` of them.
@@ -133,19 +152,13 @@ class TaskAddress:
 
     # --- what blocks ------------------------------------------------------------------------------------
 
-    def _install_first(self) -> str:
-        """Install the rules; returns why they are not ours to install, if so."""
-        saved = _save()
-        if foreign := saved.foreign():
-            return f"there is a rule of somebody else's for it: {foreign}"
-        self._install(saved)
-        return ""
-
     def _restore(self) -> bool:
-        """Whether something had to be put right."""
+        """Whether something had to be put right, or put there for the first time."""
         saved = _save()
         if saved.ours() == self._in_force and _localnet_is_on() and self._outside == _outside():
             return False
+        if foreign := saved.foreign():
+            raise ForeignRuleError(f"there is a rule of somebody else's for it: {foreign}")
         self._install(saved)
         return True
 

@@ -122,6 +122,21 @@ def test_a_second_agent_says_so_and_its_tasks_go_without(island: Island, arn: st
     assert is_answered(island, arn)
 
 
+def test_somebody_elses_rule_for_the_address_is_left_alone(island: Island, second: HostAgent) -> None:
+    theirs = ("-d", "169.254.170.2/32", "-p", "tcp", "--dport", "80", "-j", "REDIRECT", "--to-ports", "51679")
+    island.agent.stop()
+    assert release(island) == ""
+    island.host.run("iptables", "-t", "nat", "-A", "OUTPUT", *theirs)
+    try:
+        second.start()
+        assert re.search(r"task_address_left_to_others.*somebody else", second.log())
+        assert not [rule for rule in island.host.rules() if "HOMEPORT" in rule]
+    finally:
+        second.stop()
+        island.host.run("iptables", "-t", "nat", "-D", "OUTPUT", *theirs)
+        island.agent.start()
+
+
 def test_rules_stay_for_containers_that_run_on_and_go_with_the_last(island: Island, arn: str) -> None:
     island.agent.stop()
     assert island.host.rules()
