@@ -64,23 +64,23 @@ def docker_stats(
     if text is not None:
         networks = parse_interfaces(text)
         body["networks"] = {name: msgspec.structs.asdict(network) for name, network in networks.items()}
-        if (rates := network_rates(samples)) is not None:
-            body["network_rate_stats"] = rates
+        body |= with_rates(samples)
     return body
 
 
-def network_rates(samples: Sequence[Sample]) -> dict[str, float] | None:
-    """Bytes per second in both directions between the last two samples; None while there are not two."""
+def with_rates(samples: Sequence[Sample]) -> dict[str, Any]:
+    """ECS's addition: bytes per second in both directions between the last two samples, if there are two."""
     if len(samples) < 2:
-        return None
+        return {}
     first, last = samples[-2:]
     if first.network is None or last.network is None or last.at <= first.at:
-        return None
+        return {}
     seconds = last.at - first.at
-    return {
+    rates = {
         "rx_bytes_per_sec": max(0, last.network.rx_bytes - first.network.rx_bytes) / seconds,
         "tx_bytes_per_sec": max(0, last.network.tx_bytes - first.network.tx_bytes) / seconds,
     }
+    return {"network_rate_stats": rates}
 
 
 def _cpu(place: Place, machine_s: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import structlog
 
 from agent.engine.cgroups import Places, Running
 from agent.engine.docker import Docker
-from agent.engine.docker_stats import Moment, docker_stats
+from agent.engine.docker_stats import Moment, docker_stats, with_rates
 from agent.engine.errors import EngineError
 from agent.engine.samples import Sample, machine_cpu_s, sample_from_engine, take_sample
 from agent.engine.statistics import Usage
@@ -82,7 +82,7 @@ class Sampler:
         place = self._places.of(container)
         try:
             if place is None:
-                return await self._docker.stats(docker_id)
+                return {**await self._docker.stats(docker_id), **with_rates(samples)}
             moment = Moment(
                 now=self._clock.now(),
                 monotonic=self._clock.monotonic(),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.engine.cgroups import Place, Places, Running
-from agent.engine.docker_stats import Moment, docker_stats, network_rates
+from agent.engine.docker_stats import Moment, docker_stats, with_rates
 from agent.engine.samples import (
     Network,
     Sample,
@@ -245,5 +245,5 @@ def test_figures_of_hardly_a_moment_ago_are_not_what_to_compare_with(tmp_path: P
 
 def test_rates_need_two_samples_with_a_network() -> None:
     alone = Sample(1.0, 0.0, 0, Network())
-    assert network_rates([alone]) is None
-    assert network_rates([Sample(0.0, 0.0, 0), alone]) is None
+    assert with_rates([alone]) == {}
+    assert with_rates([Sample(0.0, 0.0, 0), alone]) == {}
