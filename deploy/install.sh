@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs Homeport on this machine as services of systemd's, upgrades it, and removes it. Tasks go on running.
 #
-#   ./deploy/install.sh controller [--listen HOST:PORT] [--allow-plain-http] [--public-url URL]
+#   ./deploy/install.sh controller [--listen HOST:PORT] [--tls | --allow-plain-http] [--public-url URL]
 #   ./deploy/install.sh agent [--config FILE]     FILE is what `homeport agent-config --agent homeport` prints;
 #                                                 - reads it from standard input
 #   ./deploy/install.sh upgrade                   exchange the program for the one beside this script
@@ -75,7 +75,7 @@ if [ $# -eq 0 ] && [ -n "${HOMEPORT_INSTALL:-}" ]; then
 fi
 ARGUMENTS=("$@")
 ACTION=""
-CONFIG="" LISTEN="" PUBLIC_URL="" ALLOW_PLAIN_HTTP="" PURGE=""
+CONFIG="" LISTEN="" PUBLIC_URL="" ALLOW_PLAIN_HTTP="" TLS="" PURGE=""
 while [ $# -gt 0 ]; do
     argument=$1
     shift
@@ -87,6 +87,7 @@ while [ $# -gt 0 ]; do
             ;;
         -h | --help) usage && exit 0 ;;
         --allow-plain-http) ALLOW_PLAIN_HTTP=yes ;;
+        --tls) TLS=yes ;;
         --purge) PURGE=yes ;;
         --config | --listen | --public-url)
             [ $# -gt 0 ] || wrong "$argument needs a value"
@@ -103,8 +104,8 @@ done
 [ -n "$ACTION" ] || wrong "say what to do: controller, agent, upgrade or uninstall"
 [ -z "$PURGE" ] || [ "$ACTION" = uninstall ] || wrong "--purge belongs to uninstall"
 [ -z "$CONFIG" ] || [ "$ACTION" = agent ] || wrong "--config belongs to agent"
-[ -z "$LISTEN$PUBLIC_URL$ALLOW_PLAIN_HTTP" ] || [ "$ACTION" = controller ] ||
-    wrong "--listen, --allow-plain-http and --public-url belong to controller"
+[ -z "$LISTEN$PUBLIC_URL$ALLOW_PLAIN_HTTP$TLS" ] || [ "$ACTION" = controller ] ||
+    wrong "--listen, --tls, --allow-plain-http and --public-url belong to controller"
 
 [ -f "$HERE/deploy/lib/install.sh" ] || fetch_the_rest "${ARGUMENTS[@]}"
 [ -z "$CONFIG" ] || [ "$CONFIG" = - ] || CONFIG=$(realpath "$CONFIG")
@@ -211,13 +212,14 @@ controller() {
     id homeport >/dev/null 2>&1 ||
         useradd --system --user-group --home-dir "$CONTROLLER_DATA" --shell /usr/sbin/nologin homeport
     install -d -o homeport -g homeport -m 700 "$CONTROLLER_DATA"
-    if [ -n "$LISTEN$PUBLIC_URL$ALLOW_PLAIN_HTTP" ]; then
+    if [ -n "$LISTEN$PUBLIC_URL$ALLOW_PLAIN_HTTP$TLS" ]; then
         [ ! -e "$toml" ] || note "$toml is replaced; the one before is $toml.old"
         [ ! -e "$toml" ] || mv "$toml" "$toml.old"
         {
             [ -z "$LISTEN" ] || echo "listen = \"$LISTEN\""
             [ -z "$PUBLIC_URL" ] || echo "public_url = \"$PUBLIC_URL\""
             [ -z "$ALLOW_PLAIN_HTTP" ] || echo "allow_plain_http = true"
+            [ -z "$TLS" ] || echo 'tls = "auto"'
         } >"$toml"
         chown homeport:homeport "$toml"
     fi
