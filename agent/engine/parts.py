@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from agent.checkpoint_opening import open_checkpoint
@@ -19,6 +20,7 @@ from agent.engine.creator import CreationSettings, Creator
 from agent.engine.disk import Disks
 from agent.engine.docker import Docker
 from agent.engine.docker_calls import TimeLimits
+from agent.engine.errors import EngineError
 from agent.engine.events import EventStream
 from agent.engine.image_cleanup import ImageCleanup
 from agent.engine.image_ledger import ImageLedger
@@ -47,6 +49,8 @@ from agent.engine.task_secrets import NoSecrets, SecretsSource, TaskSecrets
 from agent.engine.waiting import WaitingRoom
 from agent.protocol.clock import Clock
 from agent.protocol.resources import CPU_UNITS_PER_CPU, Resources
+
+log = structlog.get_logger(__name__)
 
 
 class EngineParts:
@@ -97,7 +101,7 @@ class EngineParts:
             limits=_time_limits(self._config),
             pullers=self._config.image_pull_concurrency,
         )
-        self._presence = EnginePresence(self._docker, self._clock, self._catch_up)
+        self._presence = EnginePresence(self._docker, self._clock, self._engine_is_back)
         self._stream = EventStream(self._docker, self._clock, self._label)
         self._cgroups = TaskCgroups(self._config, self._owner)
 
@@ -230,8 +234,18 @@ class EngineParts:
         self._resources.forget(record.plan.arn)
         self._intake.ended(record)
 
-    def _catch_up(self) -> None:
-        self._runner.spawn(self._observer.catch_up(), "compare with the engine")
+    def _engine_is_back(self) -> None:
+        self._runner.spawn(self._meet_again(), "meet the engine again")
+
+    async def _meet_again(self) -> None:
+        """The engine may be another version now, which speaks another version of its API; and what happened
+        meanwhile is found out.
+        """
+        try:
+            self._docker_version = (await self._docker.open()).version
+        except EngineError as error:
+            log.warning("engine_gone_again", reason=error.reason)
+        await self._observer.catch_up()
 
 
 def _engine_socket(config: AgentConfig) -> Path | None:
