@@ -16,14 +16,16 @@ log = structlog.get_logger(__name__)
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 _OVERLAP_S = 2.0
+_REMEMBERED_NS = 10 * 1_000_000_000
+"""Well beyond the overlap of two streams."""
 _ACTIONS = ("start", "die", "oom", "stop", "restart", "destroy", "health_status")
 _CLOSE_STEPS = 100
 _CLOSE_STEP_S = 0.01
 
 
 class EventStream:
-    """What happens to the containers that carry ``label``, in order, with a notice whenever the stream
-    (re)opens.
+    """What happens to the containers that carry ``label``, once each and as the engine tells it, with a
+    notice whenever the stream (re)opens.
 
     Each opening asks for the moments before it too, since the engine answers a subscription before it is in
     force.
@@ -38,7 +40,8 @@ class EventStream:
         self._guard = threading.Lock()
         self._source: EventSource | None = None
         self._thread: threading.Thread | None = None
-        self._newest_ns = 0
+        self._heard: dict[tuple[int, str, str], None] = {}
+        """The events of the last moments, in the order in which they came: time, container and action."""
 
     def start(self) -> None:
         """Begin to listen; the first notice is ``StreamOpened``."""
@@ -99,11 +102,18 @@ class EventStream:
                 self._post(loop, event)
 
     def _unseen(self, body: Mapping[str, object]) -> DockerEvent | None:
-        """The event, unless an earlier stream has delivered it already."""
+        """The event, unless an earlier stream has delivered it already.
+
+        Times do not tell which are new: where much happens at once the engine delivers events out of their
+        order.
+        """
         event = event_from_engine(body)
-        if event.time_ns <= self._newest_ns:
+        key = (event.time_ns, event.docker_id, event.action)
+        if key in self._heard:
             return None
-        self._newest_ns = event.time_ns
+        self._heard[key] = None
+        while next(iter(self._heard))[0] < event.time_ns - _REMEMBERED_NS:
+            del self._heard[next(iter(self._heard))]
         return event
 
     def _post(self, loop: asyncio.AbstractEventLoop, notice: Notice) -> None:
