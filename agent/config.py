@@ -91,7 +91,8 @@ class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
     )
     """On SIGTERM drain first, and wait so long for the tasks to end; then end, and be active on the return.
 
-    A second signal ends the waiting. By default containers go on while the agent is away.
+    A second signal ends the waiting; whatever supervises the agent must allow for it (``TimeoutStopSec`` of
+    systemd). By default containers go on while the agent is away.
     """
 
     dynamic_host_port_range: tuple[int, int] | None = setting(

@@ -194,6 +194,7 @@ class AcsSession:
             log.error("another_machine_has_this_identity", container_instance_arn=arn, next="end that one")
         elif now - self._taken_since >= IDENTITY_PATIENCE_S:
             await self._identity.begin_anew()
+            log.error("this_disk_is_a_copy", original=arn, next="the next start joins as a new instance")
             raise IdentityTakenError(
                 f"another machine is connected as {arn}, so this disk is a copy: "
                 "this machine joins as a new container instance at its next start"
