@@ -22,9 +22,13 @@ from controller.api.authentication import Authenticator
 from controller.api.context import IdSource
 from controller.api.dispatch import Service, ecs_service, homeport_service, sts_service
 from controller.api.front_door import FrontDoor
+from controller.api.instance_keys import InstanceKeys
+from controller.api.join_desk import JoinDesk
+from controller.api.join_tokens import JoinTokens
 from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
 from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.joining import JoinOperations
 from controller.api.operations.roles import ROLE_OPERATIONS
 from controller.api.operations.secrets import SecretOperations
 from controller.api.operations.sts import STS_OPERATIONS
@@ -51,7 +55,7 @@ from controller.state.store.lock import DataDirectoryLock
 from controller.telemetry.metrics import ControllerMetrics
 from controller.telemetry.utilisation import ServiceUtilisation
 from controller.tls.opening import Tls, open_tls
-from controller.tls.published import published_authorities
+from controller.tls.published import present_fingerprint, published_authorities
 
 log = structlog.get_logger(__name__)
 
@@ -126,10 +130,13 @@ async def _serve_state(
     )
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
+    keys = InstanceKeys(keyring, state.names, system_random)
+    tokens = JoinTokens(state.names, keys, system_random)
+    join_operations = JoinOperations(tokens, keys, lambda: present_fingerprint(tls))
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
-        services=_api_services(keyring, secrets, system_random, tls),
+        services=_api_services(keyring, secrets, system_random, tls, join_operations),
         config=config,
         clock=clock,
         ids=ids,
@@ -142,6 +149,7 @@ async def _serve_state(
         *(web.get(path, handler) for path, handler in gateway.routes()),
         *monitoring.routes(),
         *published_authorities(tls),
+        *JoinDesk(state, tokens, ids, clock).routes(),
     ]
     server = HttpServer(listening, routes, config.max_body_bytes, tls.context if tls else None)
 
@@ -190,7 +198,11 @@ def _aws(config: ControllerConfig) -> Iterator[Aws | None]:
 
 
 def _api_services(
-    keyring: Keyring, secrets: LocalSecrets, source: random.Random, tls: Tls | None
+    keyring: Keyring,
+    secrets: LocalSecrets,
+    source: random.Random,
+    tls: Tls | None,
+    join_operations: JoinOperations,
 ) -> dict[str, Service]:
     """What the front door offers, by signing name."""
     services = (
@@ -201,6 +213,7 @@ def _api_services(
                 **ROLE_OPERATIONS,
                 **SecretOperations(secrets).typed(),
                 **TlsOperations(tls).typed(),
+                **join_operations.typed(),
             }
         ),
         sts_service(STS_OPERATIONS),

@@ -47,6 +47,12 @@ AGENT_OPERATIONS = frozenset(
 """What an agent key may do, in its own cluster. Poll and StartTelemetrySession are the websockets."""
 
 
+HOW_TO_JOIN = (
+    "On the controller run 'homeport token create', and on this machine 'homeport agent --token TOKEN' with "
+    "what it prints"
+)
+
+
 class SignatureOutOfTime(InvalidSignatureException):
     """A genuine signature by a clock that is off: still a sign of life."""
 
@@ -100,7 +106,8 @@ class Authenticator:
             MissingAuthenticationTokenException: it is not signed.
             IncompleteSignatureException: its signature cannot be read.
             UnrecognizedClientException: its access key is unknown or disabled, or its session is no task's.
-            ExpiredTokenException: the session of a task's role has ended, by time or with the task.
+            ExpiredTokenException: the session of a task's role has ended, by time or with the task, or the
+                key of a container instance has.
             SignatureOutOfTime: the signature is genuine, but of another time.
             InvalidSignatureException: the signature does not match.
         """
@@ -137,6 +144,11 @@ class Authenticator:
             ) from None
         except signing.SignatureExpired as error:
             raise SignatureOutOfTime(signer.caller, error.signed_at, now, self._tolerance_s) from None
+        if now >= signer.expires_at and signer.caller.instance:
+            raise ExpiredTokenException(
+                f"The credentials of this container instance expired at {_amz_date(signer.expires_at)}. "
+                f"{HOW_TO_JOIN}."
+            )
         if now >= signer.expires_at or self._has_ended(signer.caller):
             raise ExpiredTokenException
         return Authenticated(signer.caller, claim.service)
@@ -145,9 +157,15 @@ class Authenticator:
         if claim.session_token and claim.access_key_id.startswith(tokens.KEY_ID_PREFIX):
             return self._session(claim.access_key_id, claim.session_token)
         key = self._state.read().get(AccessKey, claim.access_key_id)
+        if key is not None and key.instance and not key.enabled:
+            raise UnrecognizedClientException(
+                f"The credentials of this container instance were revoked. {HOW_TO_JOIN}."
+            )
         if key is None or not key.enabled:
             raise UnrecognizedClientException
-        return _Signer(self._caller(key), self._secret(key))
+        return _Signer(
+            self._caller(key), self._secret(key), math.inf if key.expires_at is None else key.expires_at
+        )
 
     def _session(self, access_key_id: str, token: str) -> _Signer:
         try:
@@ -169,8 +187,10 @@ class Authenticator:
 
     def _caller(self, key: AccessKey) -> Caller:
         user = "administrator" if key.role == "administrator" else f"agent/{key.cluster}"
+        if key.instance:
+            user += f"/{key.instance}"
         arn = f"arn:aws:iam::{self._state.names.account}:user/{user}"
-        return Caller(arn, key.id, key.role, key.cluster)
+        return Caller(arn, key.id, key.role, key.cluster, instance=key.instance)
 
     def _secret(self, key: AccessKey) -> str:
         secret = self._secrets.get(key.secret_ciphertext)
@@ -195,6 +215,20 @@ def authorise(caller: Caller, operation: str, cluster: str | None) -> None:
         return
     if caller.role != "agent" or operation not in AGENT_OPERATIONS or cluster != caller.cluster:
         raise denied(caller, f"ecs:{operation}")
+
+
+def authorise_connection(caller: Caller, operation: str, cluster: str, instance: str) -> None:
+    """Check that an agent may connect as a container instance.
+
+    Raises:
+        AccessDeniedException: its key is another cluster's, or bound to another container instance.
+    """
+    authorise(caller, operation, cluster)
+    if caller.instance and caller.instance != instance:
+        raise AccessDeniedException(
+            f"User: {caller.arn} is not authorized to perform: ecs:{operation} on resource: {instance}, "
+            f"because its credentials are good for container instance {caller.instance} alone. {HOW_TO_JOIN}."
+        )
 
 
 def denied(caller: Caller, action: str, resource: str = "*") -> AccessDeniedException:

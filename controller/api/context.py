@@ -34,6 +34,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Id of the task, if it is one that calls."""
     task_role: str = ""
     """Name of the role whose credentials it uses."""
+    instance: str = ""
+    """Id of the container instance for which alone an agent may act; empty: for all of its cluster."""
 
 
 class IdSource:

@@ -24,6 +24,7 @@ from controller.api.errors import (
     ThrottlingException,
     UnknownOperationException,
 )
+from controller.api.instance_permissions import HOMEPORT_OPERATIONS, authorise_instance
 from controller.api.protocols import WireProtocol, Written, protocol_of
 from controller.api.task_permissions import authorise_task
 from controller.config import ControllerConfig
@@ -196,12 +197,19 @@ class _Call:
 def _authorise(context: RequestContext, service: Service, operation: Operation, request: Any) -> None:
     if operation.for_everyone or context.caller.role == "administrator":
         return
+    if (
+        service.signing_name == "homeport"
+        and context.caller.instance
+        and operation.name in HOMEPORT_OPERATIONS
+    ):
+        return
     if service.signing_name != "ecs":
         raise denied(context.caller, f"{service.signing_name}:{operation.name}")
     if context.caller.role == "task":
         authorise_task(context, operation.name, request)
         return
     authorise(context.caller, operation.name, operation.cluster_of(context, request))
+    authorise_instance(context, operation.name, request)
 
 
 def _base_url(request: web.Request) -> str:

@@ -14,7 +14,8 @@ from aiohttp.typedefs import Handler
 
 from agent.protocol.clock import Clock
 from agent.protocol.extensions import IDENTITY_IN_USE
-from controller.api.authentication import authorise
+from controller.api.authentication import authorise_connection
+from controller.api.instance_keys import can_act
 from controller.config import ControllerConfig
 from controller.gateway.acs_session import AcsSession
 from controller.gateway.acs_writer import AcsParts, MessageNumbers
@@ -41,7 +42,7 @@ from controller.gateway.upgrade import (
 from controller.roles.issuing import RoleCredentialsIssuer
 from controller.secrets.resolver import SecretsResolver
 from controller.state.changes import Cause, Change
-from controller.state.entities import ContainerInstance, Task, instance_key
+from controller.state.entities import AccessKey, ContainerInstance, Task, instance_key
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
 from controller.telemetry.utilisation import Utilisation
@@ -53,6 +54,7 @@ MAX_SYNCHRONISING = 256
 Bounds what a whole fleet that reconnects at once can take."""
 
 
+REVOKED = "AccessDeniedException: the credentials of this container instance were revoked"
 DEREGISTERED = "InactiveInstanceException: the container instance was deregistered"
 """Why a connection ends; the name of the exception tells the ECS agent to stay away."""
 
@@ -184,7 +186,7 @@ class Gateway:
 
         def check_frame(headers: Mapping[str, str], body: bytes) -> None:
             caller = self._authenticate(headers, "GET", path, query, body)
-            authorise(caller, TCS.operation, instance.cluster)
+            authorise_connection(caller, TCS.operation, instance.cluster, instance.id)
 
         websocket = new_websocket()
         await websocket.prepare(request)
@@ -275,6 +277,16 @@ class Gateway:
                 self._follow_task(change)
             elif isinstance(change.new, ContainerInstance) and change.new.status == "INACTIVE":
                 self._spawn(self._dismiss(change.new))
+            elif change.kind is AccessKey:
+                self._follow_key(change)
+
+    def _follow_key(self, change: Change) -> None:
+        """Cut an instance off whose last own key was revoked: connections are verified when they open."""
+        key = change.old
+        if not isinstance(key, AccessKey) or not key.instance or not key.cluster:
+            return
+        if not can_act(self._state.read(), key.cluster, key.instance):
+            self._spawn(self._cut_off(instance_key(key.cluster, key.instance)))
 
     def _follow_task(self, change: Change) -> None:
         task, old = change.new, change.old
@@ -286,6 +298,15 @@ class Gateway:
         current = self._acs.get(instance_key(task.cluster, task.instance))
         if current is not None:
             current[0].wake()
+
+    async def _cut_off(self, key: str) -> None:
+        """End the sessions of an instance whose credentials were revoked."""
+        current = self._acs.get(key)
+        telemetry = self._tcs.get(key)
+        if telemetry is not None:
+            await telemetry.close(REFUSED, REVOKED)
+        if current is not None:
+            await current[0].close(REFUSED, REVOKED)
 
     async def _dismiss(self, instance: ContainerInstance) -> None:
         """End the sessions of an instance that was deregistered."""

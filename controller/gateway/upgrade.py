@@ -10,7 +10,7 @@ from aiohttp import web
 
 from agent.protocol.arn import Arn, last_segment
 from agent.protocol.extensions import PROTOCOL_PARAMETER, PROTOCOL_VERSION
-from controller.api.authentication import SignatureOutOfTime, authorise
+from controller.api.authentication import SignatureOutOfTime, authorise_connection
 from controller.api.context import Caller
 from controller.api.errors import ApiError
 from controller.state.entities import ContainerInstance, instance_key
@@ -95,7 +95,7 @@ def check_upgrade(
         except SignatureOutOfTime as error:
             skewed, caller = error, error.caller
         cluster, instance_id = instance_named(request.query, channel, read.names)
-        authorise(caller, channel.operation, cluster)
+        authorise_connection(caller, channel.operation, cluster, instance_id)
     except ApiError as error:
         raise Refused(error.code, error.message, max(error.status, 400)) from error
     instance = read.get(ContainerInstance, instance_key(cluster, instance_id))

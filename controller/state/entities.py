@@ -531,6 +531,41 @@ class AccessKey(Entity, frozen=True, kw_only=True):
     enabled: bool = True
     root: bool = False
     """Whether it is the administrator key that local clients of the data directory use."""
+    instance: str = ""
+    """Id of the container instance for which alone an agent key is good; empty: all of its cluster's."""
+    expires_at: float | None = None
+    exchange: str = ""
+    """The exchange or renewal that made it: the same again is a repetition, not another one."""
+    in_use: bool = False
+    """Whether its container instance has registered with it: what made it must not be repeated any more."""
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
+class JoinExchange(msgspec.Struct, frozen=True):
+    """One use of a join token."""
+
+    id: str
+    access_key_id: str
+    instance: str
+    at: float
+
+
+class JoinToken(Entity, frozen=True, kw_only=True):
+    """With what machines join a cluster, as often as it says. Of its secret only a hash is kept."""
+
+    kind: ClassVar[str] = "join-token"
+
+    id: str
+    cluster: str
+    secret_hash: str
+    uses: int
+    created_at: float
+    expires_at: float
+    revoked_at: float | None = None
+    exchanges: tuple[JoinExchange, ...] = ()
 
     @property
     def key(self) -> str:
@@ -636,6 +671,7 @@ KINDS: tuple[type[Entity], ...] = (
     CapacityProvider,
     AccountSetting,
     AccessKey,
+    JoinToken,
     TaskRole,
     Secret,
 )

@@ -166,9 +166,20 @@ QUARANTINED_ON_INSTANCE: Index[QuarantinedTask] = Index(
 """Quarantined tasks by the key of the instance that runs them."""
 
 AGENT_KEYS_BY_CLUSTER: Index[AccessKey] = Index(
-    AccessKey, lambda access_key: (access_key.cluster,) if access_key.role == "agent" else ()
+    AccessKey,
+    lambda access_key: (
+        (access_key.cluster,) if access_key.role == "agent" and not access_key.instance else ()
+    ),
 )
-"""Agent access keys by cluster."""
+"""Agent access keys that are good for a whole cluster, by its name."""
+
+KEYS_OF_INSTANCE: Index[AccessKey] = Index(
+    AccessKey,
+    lambda access_key: (
+        (instance_key(access_key.cluster or "", access_key.instance),) if access_key.instance else ()
+    ),
+)
+"""Access keys that are bound to a container instance, by its key."""
 
 INDEXES: tuple[Index[Any], ...] = (
     TASKS_BY_CLUSTER,
@@ -192,5 +203,6 @@ INDEXES: tuple[Index[Any], ...] = (
     QUARANTINED_BY_CLUSTER,
     QUARANTINED_ON_INSTANCE,
     AGENT_KEYS_BY_CLUSTER,
+    KEYS_OF_INSTANCE,
 )
 """Every index that the state keeps."""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
-from agent.protocol.trust import AUTHORITIES_PATH
+from agent.protocol.trust import AUTHORITIES_PATH, certificates, fingerprint
 from controller.tls.opening import Tls
+
+
+def present_fingerprint(tls: Tls | None) -> str:
+    """The fingerprint of the authority that vouches for the controller now; empty if the system's do."""
+    trusted = certificates(tls.trusted_pem) if tls else []
+    return fingerprint(trusted[0]) if trusted else ""
 
 
 def published_authorities(tls: Tls | None) -> list[web.RouteDef]:

@@ -13,12 +13,14 @@ from controller.api.identifiers import instance_id, resolve_cluster
 from controller.api.render.instance import render_instance
 from controller.api.tags import parse_tags
 from controller.state.entities import (
+    AccessKey,
     Attribute,
     Cluster,
     ContainerInstance,
     Document,
     instance_key,
 )
+from controller.state.kernel import Transaction
 
 CAPABILITY_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
 TYPE_ATTRIBUTES = ("ecs.instance-type", "ecs.os-type", "ecs.cpu-architecture")
@@ -56,7 +58,7 @@ def register_container_instance(context: RequestContext, request: Document) -> D
     identity = _identity(request)
     attributes = _attributes(request, identity)
     tags = parse_tags(request.get("tags"))
-    known_id = _claimed_id(context, cluster, request.get("containerInstanceArn"))
+    known_id = _claimed_id(context, cluster, request.get("containerInstanceArn")) or _own_id(context)
     known = context.read.get(ContainerInstance, instance_key(cluster.name, known_id)) if known_id else None
     versions = request.get("versionInfo", {})
     with context.transaction() as transaction:
@@ -82,6 +84,7 @@ def register_container_instance(context: RequestContext, request: Document) -> D
         else:
             instance = registered_again(known, fresh)
             transaction.put(instance, "registered again")
+        _note_use_of_key(context, transaction, instance)
     context.signs_of_life(cluster.name, instance.id)
     return {"containerInstance": render_instance(instance, context.read, ("TAGS",))}
 
@@ -128,6 +131,24 @@ def _claimed_id(context: RequestContext, cluster: Cluster, arn: str | None) -> s
     except InvalidParameterException as error:
         # The agent forgets its ARN and ends only at an error that it takes for final.
         raise ClientException(error.message) from None
+
+
+def _own_id(context: RequestContext) -> str | None:
+    """Id that a machine got when it joined, if it has not registered since. Later one that says no ARN is a
+    new container instance."""
+    caller = context.caller
+    registered = context.read.get(ContainerInstance, instance_key(caller.cluster or "", caller.instance))
+    return caller.instance if caller.instance and registered is None else None
+
+
+def _note_use_of_key(context: RequestContext, transaction: Transaction, instance: ContainerInstance) -> None:
+    """A key of a container instance follows its machine when that becomes a new one; and whoever has used
+    what an exchange issued has no reason to repeat it."""
+    if not context.caller.instance:
+        return
+    key = transaction.get(AccessKey, context.caller.access_key_id)
+    if key is not None and (not key.in_use or key.instance != instance.id):
+        transaction.put(replace(key, in_use=True, instance=instance.id), "")
 
 
 def _check_same_type(known: ContainerInstance, fresh: ContainerInstance) -> None:

@@ -223,7 +223,10 @@ def _note_unknown(context: RequestContext, cluster: str, task_arn: str, report: 
     if report.status != "STOPPED":
         return
     quarantined = context.read.select(QUARANTINED_BY_CLUSTER, cluster).values()
-    ended = [task.key for task in quarantined if task.task_arn == task_arn]
+    own = context.caller.instance
+    ended = [
+        task.key for task in quarantined if task.task_arn == task_arn and (not own or task.instance == own)
+    ]
     if ended:
         with context.transaction() as transaction:
             for key in ended:

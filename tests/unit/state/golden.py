@@ -11,6 +11,8 @@ from controller.state.entities import (
     ContainerInstance,
     Deployment,
     Entity,
+    JoinExchange,
+    JoinToken,
     NetworkBinding,
     QuarantinedTask,
     RunTaskToken,
@@ -241,6 +243,26 @@ GOLDEN: dict[str, tuple[Entity, str]] = {
         (
             '[1,{"id":"HPAK000000000000TEST","role":"agent","cluster":"default","secret_ciphertext":"c2'
             'VjcmV0","created_at":1700000012.0}]'
+        ),
+    ),
+    "join-token": (
+        JoinToken(
+            id="0123456789abcdef",
+            cluster="default",
+            secret_hash="0f",
+            uses=2,
+            created_at=1_700_000_012.0,
+            expires_at=1_700_003_612.0,
+            revoked_at=1_700_000_014.0,
+            exchanges=(
+                JoinExchange(id="once", access_key_id="AKIATEST", instance="1" * 32, at=1_700_000_013.0),
+            ),
+        ),
+        (
+            '[1,{"id":"0123456789abcdef","cluster":"default","secret_hash":"0f","uses":2,"created_at":17'
+            '00000012.0,"expires_at":1700003612.0,"revoked_at":1700000014.0,"exchanges":[{"id":"once","a'
+            'ccess_key_id":"AKIATEST","instance":"11111111111111111111111111111111","at":1700000013.0}]}'
+            "]"
         ),
     ),
     "task-role": (
