@@ -50,9 +50,13 @@ def test_attributes_tags_and_reservations_of_file_and_variables_are_the_instance
     definition = homeport.register(
         "picky", {"command": ["sleep", "300"], "stopTimeout": 2}, networkMode="none"
     )
-    arn = homeport.run_task(
-        definition, placementConstraints=[{"type": "memberOf", "expression": "attribute:rack == b2"}]
+    only_there = [{"type": "memberOf", "expression": "attribute:rack == b2"}]
+    # A machine that has just connected takes tasks once it has said what it runs.
+    (task,) = homeport.eventually(
+        lambda: homeport.ecs("RunTask", taskDefinition=definition, placementConstraints=only_there)["tasks"],
+        "the second machine takes the task",
     )
+    arn = task["taskArn"]
     assert homeport.wait_for_status(arn, "RUNNING")["containerInstanceArn"] == chosen["containerInstanceArn"]
 
 
