@@ -34,7 +34,9 @@ from controller.api.operations.secrets import SecretOperations
 from controller.api.operations.sts import STS_OPERATIONS
 from controller.api.operations.submissions import TYPED_OPERATIONS
 from controller.api.operations.tls import TlsOperations
+from controller.api.operations.users import UserOperations
 from controller.api.service_model import load_service_model
+from controller.api.users import Users
 from controller.aws.calls import Aws
 from controller.aws.roles import AwsRoles
 from controller.aws.values import AwsValues
@@ -213,6 +215,7 @@ def _api_services(
                 **ROLE_OPERATIONS,
                 **SecretOperations(secrets).typed(),
                 **TlsOperations(tls).typed(),
+                **UserOperations(Users(keyring, source)).typed(),
                 **join_operations.typed(),
             }
         ),

@@ -186,7 +186,7 @@ class Authenticator:
         return task is None or is_ended(task)
 
     def _caller(self, key: AccessKey) -> Caller:
-        user = "administrator" if key.role == "administrator" else f"agent/{key.cluster}"
+        user = key.user or ("administrator" if key.role == "administrator" else f"agent/{key.cluster}")
         if key.instance:
             user += f"/{key.instance}"
         arn = f"arn:aws:iam::{self._state.names.account}:user/{user}"

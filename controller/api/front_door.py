@@ -27,6 +27,7 @@ from controller.api.errors import (
 from controller.api.instance_permissions import HOMEPORT_OPERATIONS, authorise_instance
 from controller.api.protocols import WireProtocol, Written, protocol_of
 from controller.api.task_permissions import authorise_task
+from controller.api.user_permissions import authorise_user
 from controller.config import ControllerConfig
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
@@ -196,6 +197,9 @@ class _Call:
 
 def _authorise(context: RequestContext, service: Service, operation: Operation, request: Any) -> None:
     if operation.for_everyone or context.caller.role == "administrator":
+        return
+    if context.caller.role in ("deployer", "viewer"):
+        authorise_user(context, service.signing_name, operation.name, request)
         return
     if (
         service.signing_name == "homeport"

@@ -17,6 +17,7 @@ _COMMANDS = {
     "instances": "controller.cli.instances:instances",
     "disk": "controller.cli.disk:disk",
     "tls": "controller.cli.tls:tls",
+    "user": "controller.cli.users:user",
     "role": "controller.cli.roles:role",
     "secret": "controller.cli.secrets:secret",
     "completion": "controller.cli.completion:completion",

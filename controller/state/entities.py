@@ -45,7 +45,7 @@ ServiceDeploymentStatus = Literal[
     "ROLLBACK_SUCCESSFUL",
     "ROLLBACK_FAILED",
 ]
-Role = Literal["administrator", "agent"]
+Role = Literal["administrator", "deployer", "viewer", "agent"]
 
 Document = dict[str, Any]
 """A mapping shaped by the service model, checked on its way in and never changed afterwards."""
@@ -275,7 +275,10 @@ class Task(Entity, frozen=True, kw_only=True):
     launch_round: int = 0
     """The deployment's or task set's `launch_round` when it started the task."""
     failure_counted: bool = False
-    """Whether the deployment has counted this task as one that ended before it ran."""
+    """Whether the deployment has counted this task as one that ended before it ran, or its circuit breaker as
+    one that ended by itself."""
+    was_healthy: bool = False
+    """Whether a circuit breaker has seen this task healthy."""
     desired_status: DesiredStatus = "RUNNING"
     reported_status: ReportedStatus = "NONE"
     disposition: Disposition = "NONE"
@@ -349,6 +352,18 @@ class Service(Entity, frozen=True, kw_only=True):
         return service_key(self.cluster, self.name)
 
 
+class CircuitBreakerCount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What a deployment's circuit breaker has counted."""
+
+    failures: int = 0
+    last_failure: str = ""
+    """Why the last one failed, in words."""
+    unplaced_since: float | None = None
+    """Since when tasks have found no place, or when that was counted last; None while all have one."""
+    tripped: bool = False
+    """Whether it has ended the deployment."""
+
+
 class Deployment(Entity, frozen=True, kw_only=True):
     """One deployment of a service: a task definition revision being made, or having been made, what the
     service runs."""
@@ -372,6 +387,7 @@ class Deployment(Entity, frozen=True, kw_only=True):
     """The newest round of which a task has run; the rounds since then failed one after the other."""
     last_failed_at: float | None = None
     """When a task last ended before it ran; the launch back-off counts from there."""
+    breaker: CircuitBreakerCount = CircuitBreakerCount()
     steady: bool = False
     """Whether the steady state was already announced for the present run of steadiness."""
     image_digests: tuple[tuple[str, str], ...] = ()
@@ -525,7 +541,9 @@ class AccessKey(Entity, frozen=True, kw_only=True):
     id: str
     role: Role
     cluster: str | None = None
-    """The only cluster that an agent key may act in."""
+    """The only cluster that it may act in; None: all of them."""
+    user: str = ""
+    """Name of the user who holds it; empty: the controller made it for itself, or for an agent."""
     secret_ciphertext: str
     created_at: float
     enabled: bool = True

@@ -106,6 +106,20 @@ UNCOUNTED_FAILED_STARTS: Index[Task] = Index(
 )
 """Tasks that ended before they ran and that their deployment has not counted yet, by the service's key."""
 
+UNCOUNTED_EXITS: Index[Task] = Index(
+    Task,
+    lambda task: (
+        (service_key(task.cluster, task.service),)
+        if task.service
+        and task.stop_code == "EssentialContainerExited"
+        and not task.failure_counted
+        and is_ended(task)
+        else ()
+    ),
+)
+"""Tasks that ended by themselves after they ran and that no circuit breaker has counted, by the service's
+key."""
+
 ENDED_TASKS: Index[Task] = Index(
     Task, lambda task: (True,) if is_ended(task) and not holds_resources(task) else ()
 )
@@ -168,10 +182,12 @@ QUARANTINED_ON_INSTANCE: Index[QuarantinedTask] = Index(
 AGENT_KEYS_BY_CLUSTER: Index[AccessKey] = Index(
     AccessKey,
     lambda access_key: (
-        (access_key.cluster,) if access_key.role == "agent" and not access_key.instance else ()
+        (access_key.cluster,)
+        if access_key.role == "agent" and not access_key.user and not access_key.instance
+        else ()
     ),
 )
-"""Agent access keys that are good for a whole cluster, by its name."""
+"""Agent access keys that are good for a whole cluster and no user's, by its name."""
 
 KEYS_OF_INSTANCE: Index[AccessKey] = Index(
     AccessKey,
@@ -189,6 +205,7 @@ INDEXES: tuple[Index[Any], ...] = (
     LIVE_TASKS_OF_SERVICE,
     LIVE_TASKS_OF_GROUP,
     UNCOUNTED_FAILED_STARTS,
+    UNCOUNTED_EXITS,
     ENDED_TASKS,
     PROTECTED_TASKS,
     LIVE_TASKS_OF_DEFINITION,
