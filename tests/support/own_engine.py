@@ -33,7 +33,7 @@ class OwnEngine:
     def __init__(self, log: Path, *, live_restore: bool = False, disk: str = "") -> None:
         """``disk`` gives it a file system of its own of that size, in mount's words."""
         # Sockets have short paths, and the engine puts its own below this one.
-        self._directory = Path(tempfile.mkdtemp(prefix="hp-engine-", dir="/tmp"))
+        self._directory = Path(tempfile.mkdtemp(prefix="hp-engine-"))
         self._log = log
         self._live_restore = live_restore
         self._disk = disk
