@@ -27,7 +27,7 @@ from controller.api.join_desk import JoinDesk
 from controller.api.join_tokens import JoinTokens
 from controller.api.monitoring import Monitoring, ensure_metrics_token
 from controller.api.operations import ECS_OPERATIONS
-from controller.api.operations.homeport import HomeportOperations
+from controller.api.operations.homeport import FOR_EVERYONE, HomeportOperations
 from controller.api.operations.joining import JoinOperations
 from controller.api.operations.roles import ROLE_OPERATIONS
 from controller.api.operations.secrets import SecretOperations
@@ -58,6 +58,7 @@ from controller.telemetry.metrics import ControllerMetrics
 from controller.telemetry.utilisation import ServiceUtilisation
 from controller.tls.opening import Tls, open_tls
 from controller.tls.published import present_fingerprint, published_authorities
+from controller.wire.desk import WireDesk
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +145,7 @@ async def _serve_state(
         ids=ids,
         signs_of_life=gateway.sign_of_life,
         metrics=metrics.api,
+        wire=gateway.wire,
     )
     monitoring = Monitoring(state, metrics, ensure_metrics_token(config.data_dir))
     routes = [
@@ -152,6 +154,7 @@ async def _serve_state(
         *monitoring.routes(),
         *published_authorities(tls),
         *JoinDesk(state, tokens, ids, clock).routes(),
+        *WireDesk(authenticator, gateway.wire).routes(),
     ]
     server = HttpServer(listening, routes, config.max_body_bytes, tls.context if tls else None)
 
@@ -217,7 +220,8 @@ def _api_services(
                 **TlsOperations(tls).typed(),
                 **UserOperations(Users(keyring, source)).typed(),
                 **join_operations.typed(),
-            }
+            },
+            FOR_EVERYONE,
         ),
         sts_service(STS_OPERATIONS),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -92,9 +92,11 @@ def ecs_service(model: ServiceModel, handlers: Mapping[str, Handler], typed: Typ
     return Service(signing_name, protocol, operations, frozenset(model.operations), REFUSED)
 
 
-def homeport_service(typed: TypedOperations) -> Service:
-    """Our own service."""
+def homeport_service(typed: TypedOperations, for_everyone: TypedOperations | None = None) -> Service:
+    """Our own service. What is `for_everyone` may be called whatever the caller's role."""
     operations = _typed(typed, SerializationException)
+    open_to_all = _typed(for_everyone or {}, SerializationException)
+    operations |= {name: replace(operation, for_everyone=True) for name, operation in open_to_all.items()}
     protocol = JsonProtocol("homeport", HOMEPORT_TARGET_PREFIX)
     return Service("homeport", protocol, operations, frozenset(operations))
 

@@ -9,7 +9,6 @@ from controller.cli.client import Client
 from controller.cli.options import data_dir_option
 from controller.cli.output import print_json
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 from controller.keyring import ClientProfile
 
 _LOGGING_DRIVERS = '["json-file","journald","syslog","fluentd","gelf","none","awsfirelens"]'
@@ -54,7 +53,7 @@ def agent_config(
       homeport agent-config --agent homeport --endpoint http://controller.lan:8480 > agent.env
       docker run --env-file agent.env …   or   EnvironmentFile=agent.env in a systemd unit
     """
-    profile = load_profile(data_directory(data_dir))
+    profile = load_profile(data_dir)
     key = Client(profile).homeport("EnsureAgentAccessKey", cluster=cluster)
     variables = {
         "AWS_DEFAULT_REGION": profile.region,

@@ -9,7 +9,6 @@ import click
 from controller.cli.options import data_dir_option
 from controller.cli.output import print_json
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 # Every service that the controller serves, as AWS's tools spell it in AWS_ENDPOINT_URL_…
 SERVICES = ("ECS", "STS")
@@ -38,7 +37,7 @@ def env(data_dir: Path | None, output: str) -> None:
       eval "$(homeport env)"
       aws ecs list-clusters
     """
-    profile = load_profile(data_directory(data_dir))
+    profile = load_profile(data_dir)
     variables = {
         "AWS_ACCESS_KEY_ID": profile.access_key_id,
         "AWS_SECRET_ACCESS_KEY": profile.secret_access_key,

@@ -9,7 +9,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import cluster_option, data_dir_option, output_option
 from controller.cli.output import print_json, print_table, short
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _DESCRIBE_INSTANCES_LIMIT = 100
 
@@ -26,7 +25,7 @@ def instances(data_dir: Path | None, cluster: str, output: str) -> None:
       homeport instances
       homeport instances --output json | jq '.containerInstances[] | select(.agentConnected | not)'
     """
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     arns = list(client.list_all("ListContainerInstances", "containerInstanceArns", cluster=cluster))
     found = client.describe_all(
         *("DescribeContainerInstances", "containerInstances", "containerInstances"),

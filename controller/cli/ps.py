@@ -10,7 +10,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import cluster_option, data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table, short
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _DESCRIBE_TASKS_LIMIT = 100
 
@@ -34,7 +33,7 @@ def ps(data_dir: Path | None, cluster: str, show_all: bool, output: str) -> None
       homeport ps --all --cluster lab
       homeport ps --output json | jq -r '.tasks[].taskArn'
     """
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     tasks = _tasks(client, cluster, show_all)
     quarantined: list[Answer] = client.homeport("ListQuarantinedTasks", cluster=cluster)["quarantinedTasks"]
     if output == "json":

@@ -10,7 +10,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 
 @click.group(short_help="Say what tasks may do with the credentials of their roles.")
@@ -64,7 +63,7 @@ def set_(
     every secret: give deployer, RunTask and the like only to code that may know them all.
     """
     words = [word.strip() for given in allowed for word in given.split(",") if word.strip()]
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     answer = client.homeport(
         "PutTaskRole", name=name, allowed=words, passes=list(passes), assumedArn=assumed_arn
     )
@@ -78,7 +77,7 @@ def set_(
 @output_option
 def list_(data_dir: Path | None, output: str) -> None:
     """List the roles that are set, with what they permit."""
-    found = Client(load_profile(data_directory(data_dir))).homeport("ListTaskRoles")
+    found = Client(load_profile(data_dir)).homeport("ListTaskRoles")
     if output == "json":
         print_json(found)
         return
@@ -97,7 +96,7 @@ def _row(entry: Answer, now: float) -> list[str]:
 @data_dir_option
 def rm(names: Sequence[str], data_dir: Path | None) -> None:
     """Remove roles. Tasks that have them keep credentials that permit nothing, at once."""
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     for name in names:
         client.homeport("DeleteTaskRole", name=name)
         click.echo(f"role {name} removed")

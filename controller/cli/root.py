@@ -16,6 +16,7 @@ _COMMANDS = {
     "services": "controller.cli.services:services",
     "instances": "controller.cli.instances:instances",
     "disk": "controller.cli.disk:disk",
+    "login": "controller.cli.login:login",
     "tls": "controller.cli.tls:tls",
     "user": "controller.cli.users:user",
     "role": "controller.cli.roles:role",
@@ -43,7 +44,13 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(__version__, prog_name="homeport")
-def main() -> None:
+@click.option(
+    "--profile",
+    envvar="HOMEPORT_PROFILE",
+    metavar="NAME",
+    help="The controller to use, as 'homeport login --name NAME' has made it known [HOMEPORT_PROFILE].",
+)
+def main(profile: str | None) -> None:
     """An ECS you own: run containers on your own machines with ECS's own tools.
 
     \b

@@ -12,7 +12,6 @@ from controller.cli.errors import CommandFailed, ExitCode
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 
 @click.group(short_help="Keep the values that tasks get as secrets.")
@@ -46,7 +45,7 @@ def set_(name: str, value: str | None, data_dir: Path | None) -> None:
 
     One line's end after the value is left out. The value before it stays known as AWSPREVIOUS.
     """
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     given = value if value is not None else _read_value(name)
     found = client.homeport("PutSecret", name=name, value=given)["secret"]
     click.echo(f"{found['name']} is set: {found['arn']}")
@@ -71,7 +70,7 @@ def _is_terminal() -> bool:
 @output_option
 def list_(data_dir: Path | None, output: str) -> None:
     """List secrets, without their values."""
-    found = Client(load_profile(data_directory(data_dir))).homeport("ListSecrets")
+    found = Client(load_profile(data_dir)).homeport("ListSecrets")
     if output == "json":
         print_json(found)
         return
@@ -88,7 +87,7 @@ def _row(entry: Answer, now: float) -> list[str]:
 @data_dir_option
 def rm(names: Sequence[str], data_dir: Path | None) -> None:
     """Remove secrets with all their versions. Tasks that run keep what they have; new ones do not start."""
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     for name in names:
         client.homeport("DeleteSecret", name=name)
         click.echo(f"secret {name} removed")

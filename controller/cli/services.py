@@ -10,7 +10,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import cluster_option, data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table, short
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _DESCRIBE_SERVICES_LIMIT = 10
 
@@ -27,7 +26,7 @@ def services(data_dir: Path | None, cluster: str, output: str) -> None:
       homeport services
       homeport services --cluster lab --output json | jq '.services[] | select(.runningCount < .desiredCount)'
     """
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     arns = list(client.list_all("ListServices", "serviceArns", cluster=cluster))
     found = client.describe_all(
         "DescribeServices", "services", "services", arns, _DESCRIBE_SERVICES_LIMIT, cluster=cluster

@@ -5,6 +5,7 @@ What is not set anywhere stays None and is left to the controller's own default,
 
 import os
 import re
+import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -26,6 +27,11 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
 
     @property
     def local(self) -> "Address":
@@ -91,10 +97,9 @@ class Settings:
 
     def for_the_network(self) -> "Settings":
         """The same, but reachable by other machines, and with TLS whatever else is set."""
-        loopback = self.listen.host in ("127.0.0.1", "::1", "localhost")
         return replace(
             self,
-            listen=Address("0.0.0.0", self.listen.port) if loopback else self.listen,
+            listen=Address("0.0.0.0", self.listen.port) if self.listen.is_loopback else self.listen,
             tls=None if self.tls_certificate else "auto",
         )
 
@@ -112,6 +117,15 @@ class Settings:
     def local_url(self) -> str:
         """The URL under which this machine itself reaches the controller."""
         return f"{'https' if self.serves_tls else 'http'}://{self.listen.local}"
+
+    @property
+    def network_url(self) -> str:
+        """The URL under which other machines most likely reach the controller."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        everywhere = self.listen.host in ("0.0.0.0", "::")
+        listen = Address(_network_address(), self.listen.port) if everywhere else self.listen
+        return f"{'https' if self.serves_tls else 'http'}://{listen}"
 
 
 def load_settings(
@@ -150,6 +164,16 @@ def data_directory(
         return Path(told).expanduser().absolute()
     is_root = os.geteuid() == 0 if is_root is None else is_root
     return SYSTEM_DATA_DIR if is_root else Path("~/.local/share/homeport").expanduser()
+
+
+def _network_address() -> str:
+    """The address from which this machine calls others; its name where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses the way
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 def _read_file(path: Path) -> dict[str, Any]:

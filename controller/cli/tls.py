@@ -10,7 +10,6 @@ from controller.cli.errors import CommandFailed
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import print_json
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _DAY_S = 86_400.0
 
@@ -69,7 +68,7 @@ def rotate(data_dir: Path | None, output: str) -> None:
 
 
 def _client(data_dir: Path | None) -> Client:
-    return Client(load_profile(data_directory(data_dir)))
+    return Client(load_profile(data_dir))
 
 
 def _print(found: Answer) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from agent.protocol.trust import certificates, fingerprint
 from controller.cli import options
 from controller.cli.client import Client
 from controller.cli.commands import agent_command, controller_command, controller_environment
@@ -183,5 +184,18 @@ Homeport is up: {runs} at {settings.local_url}
          aws ecs list-clusters
          homeport ps --data-dir {settings.data_dir} --cluster {cluster}
   stop   Ctrl-C (containers go on running)
+"""
+    )
+    if settings.tls == "auto" and not settings.listen.is_loopback:
+        _say_how_to_log_in(settings)
+
+
+def _say_how_to_log_in(settings: Settings) -> None:
+    profile = load_profile(settings.data_dir)
+    assert profile.ca_file is not None
+    present = fingerprint(certificates(profile.ca_file.read_text())[0])
+    click.echo(
+        f"""From a laptop, with a key that 'homeport user create NAME --role deployer' makes here:
+         homeport login {settings.network_url}#{present}
 """
     )

@@ -10,7 +10,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -57,7 +56,7 @@ def duration(text: str) -> int:
 @output_option
 def create(name: str, role: str, cluster: str | None, data_dir: Path | None, output: str) -> None:
     """Make a user, and show its access key: the secret is shown this once."""
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     limits = {"cluster": cluster} if cluster else {}
     _show_key(client.homeport("CreateUser", name=name, role=role, **limits), output)
 
@@ -67,7 +66,7 @@ def create(name: str, role: str, cluster: str | None, data_dir: Path | None, out
 @output_option
 def list_(data_dir: Path | None, output: str) -> None:
     """List the users. Keys that the controller made for itself are not among them."""
-    found = Client(load_profile(data_directory(data_dir))).homeport("ListUsers")
+    found = Client(load_profile(data_dir)).homeport("ListUsers")
     if output == "json":
         print_json(found)
         return
@@ -90,7 +89,7 @@ def list_(data_dir: Path | None, output: str) -> None:
 @output_option
 def rotate(name: str, keep: int, data_dir: Path | None, output: str) -> None:
     """Give a user a new access key: the secret is shown this once. A disabled user is enabled with it."""
-    client = Client(load_profile(data_directory(data_dir)))
+    client = Client(load_profile(data_dir))
     _show_key(client.homeport("RotateUser", name=name, keepFormerSeconds=keep), output)
 
 
@@ -99,7 +98,7 @@ def rotate(name: str, keep: int, data_dir: Path | None, output: str) -> None:
 @data_dir_option
 def disable(name: str, data_dir: Path | None) -> None:
     """Let none of a user's keys be good any more, at once. 'homeport user rotate' lets the user in again."""
-    Client(load_profile(data_directory(data_dir))).homeport("DisableUser", name=name)
+    Client(load_profile(data_dir)).homeport("DisableUser", name=name)
     click.echo(f"user {name} is disabled")
 
 

@@ -17,6 +17,10 @@ from controller.state.entities import Document, QuarantinedTask
 from controller.state.indexes import QUARANTINED_BY_CLUSTER
 
 
+class GetIdentity(msgspec.Struct, frozen=True, rename="camel"):
+    """Input of the operation of that name."""
+
+
 class EnsureAgentAccessKey(msgspec.Struct, frozen=True, rename="camel"):
     """Input of the operation of that name."""
 
@@ -29,6 +33,22 @@ class ListQuarantinedTasks(msgspec.Struct, frozen=True, rename="camel"):
     cluster: str | None = None
     next_token: str | None = None
     max_results: int | None = None
+
+
+def get_identity(context: RequestContext, _request: GetIdentity) -> Document:
+    """Who calls, and whom: what a client that knows address and key alone needs to know."""
+    caller, names = context.caller, context.read.names
+    return {
+        "arn": caller.arn,
+        "role": caller.role,
+        "cluster": caller.cluster,
+        "account": names.account,
+        "region": names.region,
+    }
+
+
+FOR_EVERYONE: dict[str, tuple[type[msgspec.Struct], Any]] = {"GetIdentity": (GetIdentity, get_identity)}
+"""Operations that every caller may call, with the record that their input is decoded into."""
 
 
 class HomeportOperations:

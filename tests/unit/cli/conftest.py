@@ -11,6 +11,7 @@ import pytest
 
 from agent.protocol.clock import SystemClock
 from agent.protocol.signing import SignatureClaim, parse_authorization, verify
+from agent.protocol.trust import AUTHORITIES_PATH
 from controller.keyring import ClientProfile, Keyring, write_client_profile
 from controller.tls.automatic import AutomaticTls
 
@@ -25,6 +26,8 @@ class StandInController:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         """By `X-Amz-Target`. The functions may raise `Refusal`."""
+        self.authorities = ""
+        """What it presents to those who ask whom to trust."""
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.claims: list[SignatureClaim] = []
         self.server = HTTPServer(("127.0.0.1", 0), self._handler())
@@ -36,6 +39,7 @@ class StandInController:
         self.server.socket = tls.context.wrap_socket(self.server.socket, server_side=True)
         self.endpoint = self.endpoint.replace("http:", "https:")
         write_profile(data_dir, self.endpoint)
+        self.authorities = tls.trusted_pem
         return tls.trusted_pem
 
     def inputs(self, target: str) -> list[dict[str, Any]]:
@@ -45,6 +49,13 @@ class StandInController:
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                content = stand_in.authorities.encode() if self.path == AUTHORITIES_PATH else b""
+                self.send_response(200 if content else 404)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, answer = stand_in.answer(dict(self.headers.items()), body)
@@ -115,8 +126,9 @@ def write_profile(data_dir: Path, endpoint: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("LISTEN", "DATABASE_URL", "ACCOUNT_ID", "REGION"):
+    for name in ("LISTEN", "DATABASE_URL", "ACCOUNT_ID", "REGION", "TLS", "PROFILE"):
         monkeypatch.delenv(f"HOMEPORT_{name}", raising=False)
     for name in ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOMEPORT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
