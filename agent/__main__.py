@@ -20,7 +20,9 @@ from agent.config_without_effect import notices  # noqa: E402
 from agent.engine.task_cgroups import TaskLimitsRequiredError  # noqa: E402
 from agent.host.resources import ReservedTooMuch  # noqa: E402
 from agent.identity import IdentityError, IdentityNotSavedError, IdentityTakenError  # noqa: E402
+from agent.membership import MembershipError  # noqa: E402
 from agent.protocol.supervision import RootTaskFailed  # noqa: E402
+from agent.session.joining import NotJoined  # noqa: E402
 from agent.session.trust import ControllerNotTrusted  # noqa: E402
 
 log = structlog.get_logger("agent")
@@ -47,10 +49,17 @@ def main() -> int:
         ReservedTooMuch,
         TaskLimitsRequiredError,
         ControllerNotTrusted,
+        NotJoined,
     ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return NOT_STARTABLE
-    except (CheckpointError, IdentityTakenError, IdentityNotSavedError, RootTaskFailed) as error:
+    except (
+        CheckpointError,
+        IdentityTakenError,
+        IdentityNotSavedError,
+        MembershipError,
+        RootTaskFailed,
+    ) as error:
         sys.stderr.write(f"agent: {error}\n")
         return FAILED
     return 0

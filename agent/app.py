@@ -36,14 +36,17 @@ from agent.host.instance_metadata import InstanceMetadata
 from agent.host.machine import Ec2Instance, Machine, going_down, read_machine
 from agent.host.resources import Resource, total_resources
 from agent.identity import IdentityFile
+from agent.membership import MembershipFile
 from agent.protocol.clock import SystemClock
 from agent.protocol.resources import Resources
 from agent.protocol.service_manager import ServiceManager
+from agent.protocol.signing import Credentials
 from agent.protocol.supervision import Supervisor
 from agent.session.api import ControlPlaneClient
 from agent.session.control_plane import ControlPlane
 from agent.session.draining import DrainOnExit, drain
 from agent.session.interruption import InterruptionWatch
+from agent.session.joining import Joining
 from agent.session.metrics import SessionMetrics
 from agent.session.secrets_exchange import SecretsExchange
 from agent.session.server_time import ServerTime
@@ -117,14 +120,15 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
         return
     config, engine, identity = host.config, host.engine, host.identity
     trust = Trust(config.controller_url, config.ca_file, config.authority_fingerprint, config.data_dir)
-    await _unless(order.given, trust.establish())
-    if order.given.is_set():
+    joining = None if config.credentials else _joining(config, identity)
+    credentials = await _unless(order.given, _admitted(config, trust, joining, host.machine, random))
+    if credentials is None:
         return
     client = await parts.enter_async_context(
         ControlPlaneClient(
             config.controller_url,
             config.region,
-            config.credentials,
+            credentials,
             ServerTime(clock),
             clock,
             SessionMetrics(registry),
@@ -155,6 +159,8 @@ async def _run_parts(config: AgentConfig, order: StopOrder, parts: AsyncExitStac
         supervisor.spawn(f"endpoint {name}", server.run())
     supervisor.spawn("control plane", control_plane.run())
     supervisor.spawn("trust", trust.run())
+    if joining is not None:
+        supervisor.spawn("credentials", joining.run(client))
     if host.instance is not None and host.instance.spot:
         supervisor.spawn("interruption notices", _interruption_watch(host, client).run())
     drainer = DrainOnExit(client, config.cluster, identity, engine.known_tasks, config.drain_on_exit_s)
@@ -227,6 +233,20 @@ def _interruption_watch(host: _Host, client: ControlPlaneClient) -> Interruption
         heed_action=config.spot_instance_draining,
         heed_rebalance=config.rebalance_draining,
     )
+
+
+def _joining(config: AgentConfig, identity: IdentityFile) -> Joining:
+    return Joining(config.join_token, config.controller_url, MembershipFile.load(config.data_dir), identity)
+
+
+async def _admitted(
+    config: AgentConfig, trust: Trust, joining: Joining | None, machine: Machine, random: Random
+) -> Credentials | None:
+    """Know the controller, and be known to it: what signs all calls."""
+    await trust.establish()
+    if joining is None:
+        return config.credentials
+    return (await joining.join(trust.context, machine.machine_id, random)).credentials
 
 
 def _local_servers(

@@ -21,6 +21,9 @@ from agent.config_host import HostSettings
 from agent.config_storage import StorageSettings
 from agent.config_values import Address
 from agent.engine.registry_credentials import StaticCredentials
+from agent.membership import Membership, MembershipError, MembershipFile
+from agent.protocol.arn import last_segment
+from agent.protocol.joining import JoinToken, parse_token
 from agent.protocol.signing import Credentials
 from agent.protocol.trust import parse_fingerprint
 
@@ -55,8 +58,11 @@ class ConfigError(Exception):
 class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
     """What one agent was told. Durations are seconds, memory is MiB."""
 
-    credentials: Credentials
-    """``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``: what signs all calls."""
+    credentials: Credentials | None
+    """``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``: what signs all calls.
+
+    None where this machine joins with a token, or has.
+    """
 
     data_dir: Path
     """``--data-dir``, ``ECS_DATADIR``, or ``agent`` below ``HOMEPORT_DATA_DIR``: what survives a restart.
@@ -82,6 +88,13 @@ class AgentConfig(HostSettings, StorageSettings, EndpointSettings):
 
     cluster: str = setting("default", "ECS_CLUSTER", str, flag="--cluster")
     """Name or ARN of the cluster to join. ``default`` is created if it does not exist, as ECS does."""
+
+    join_token: JoinToken | None = setting(
+        None, "HOMEPORT_JOIN_TOKEN", parse_token, flag="--token", secret=True
+    )
+    """Join with what ``homeport token create`` printed: it says where the controller is, which cluster to
+    join, and is exchanged, once, for credentials of this container instance, which are kept.
+    """
 
     region: str = setting("us-east-1", "AWS_DEFAULT_REGION", str)
     """The region that requests are signed for."""
@@ -261,10 +274,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfi
             source, text = found
         else:
             continue
-        chosen[each.name] = _parse(source, text, each.metadata["parse"])
+        chosen[each.name] = _parse(source, text, each.metadata["parse"], secret=not each.repr)
+    data_dir = _data_dir(flags["data_dir"], environment, file)
+    invited = _invitation(chosen.get("join_token"), data_dir, environment)
+    if invited is not None:
+        _accept(invited, chosen)
     config = AgentConfig(
-        credentials=_credentials(environment),
-        data_dir=_data_dir(flags["data_dir"], environment, file),
+        credentials=None if invited else _credentials(environment),
+        data_dir=data_dir,
         given=frozenset(chosen),
         **chosen,
     )
@@ -300,10 +317,41 @@ def _file(flag: str | None, environment: Mapping[str, str]) -> ConfigFile:
         raise ConfigError(str(error)) from error
 
 
-def _parse(source: str, text: str, parse: Callable[[str], T]) -> T:
+def _invitation(
+    token: JoinToken | None, data_dir: Path, environment: Mapping[str, str]
+) -> JoinToken | Membership | None:
+    """By what this machine is a member of a cluster: a token, what an earlier one gave, or nothing."""
+    if token is not None:
+        return token
+    if environment.get("AWS_ACCESS_KEY_ID"):
+        return None
+    try:
+        return MembershipFile.load(data_dir).membership
+    except MembershipError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _accept(invited: JoinToken | Membership, chosen: dict[str, Any]) -> None:
+    """Take the controller, the cluster and the region from what they were given for."""
+    cluster = chosen.setdefault("cluster", invited.cluster)
+    if last_segment(cluster) != invited.cluster:
+        raise ConfigError(
+            f"cluster {cluster!r} is not the one to join: the token, or the one that this machine joined "
+            f"with, is for {invited.cluster!r}; "
+            "leave the cluster out, or take another token and another data directory"
+        )
+    chosen.setdefault("controller_url", invited.url)
+    chosen.setdefault("region", invited.region)
+    if invited.fingerprint:
+        chosen.setdefault("authority_fingerprint", invited.fingerprint)
+
+
+def _parse(source: str, text: str, parse: Callable[[str], T], *, secret: bool = False) -> T:
     try:
         return parse(text)
     except ValueError as error:
+        if secret:
+            raise ConfigError(f"{source} cannot be used: {error}") from None
         raise ConfigError(f"{source}={text!r} cannot be used: {error}") from error
 
 
@@ -312,7 +360,7 @@ def _credentials(environment: Mapping[str, str]) -> Credentials:
         if not environment.get(variable):
             raise ConfigError(
                 f"{variable} is not set: the agent needs an access key that the controller knows "
-                "(homeport agent-config prints one)"
+                "(homeport agent-config prints one), or a join token (homeport token create)"
             )
     return Credentials(
         environment["AWS_ACCESS_KEY_ID"],

@@ -15,6 +15,7 @@ DESCRIBED = {
     "drain_on_exit_s": ("DURATION", "on SIGTERM drain first, and wait so long for the tasks to end"),
     "instance_attributes": ("JSON", "custom attributes for placement, sent at the first registration"),
     "introspection_address": ("H:P", "where the introspection API listens"),
+    "join_token": ("TOKEN", "join with what 'homeport token create' printed"),
     "log_format": ("F", "text or json"),
     "log_level": ("L", "crit, error, warn, info or debug"),
     "metrics_address": ("H:P", "where Prometheus finds the agent's metrics"),
@@ -27,8 +28,9 @@ def parser(settings: Sequence[dataclasses.Field[Any]], listing: Callable[[], str
     made = argparse.ArgumentParser(
         prog="python -m agent",
         description="Runs this machine as a container instance of a Homeport cluster.",
-        epilog="The access key comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Settings of "
-        "amazon-ecs-agent are taken from the same ECS_* variables and the same JSON file; --settings lists "
+        epilog="The access key comes from a join token, or else from AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY. Settings of amazon-ecs-agent are taken from the same ECS_* variables and "
+        "the same JSON file; --settings lists "
         "all of them, and those that have no effect here.",
         allow_abbrev=False,
     )

@@ -12,7 +12,8 @@ from agent.config_without_effect import WITHOUT_EFFECT
 
 _WIDTH = 100
 _READ_APART = {
-    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN": "What signs all calls. Has to be set.",
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN": "What signs all calls. Has to be set "
+    "unless the machine joins with a token, or has.",
     "--config, ECS_AGENT_CONFIG_FILE_PATH": f"The settings file. Default: {DEFAULT_PATH}, if it is there.",
     "--data-dir, ECS_DATADIR [DataDir]": "What survives a restart is kept here. Default: agent below "
     "HOMEPORT_DATA_DIR, which is /var/lib/homeport for root and ~/.local/share/homeport for others.",

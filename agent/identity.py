@@ -132,7 +132,7 @@ class IdentityFile:
 
     def _write(self, identity: Identity) -> None:
         try:
-            _write_durably(self._path, msgspec.json.encode(identity))
+            write_durably(self._path, msgspec.json.encode(identity))
         except OSError as error:
             raise IdentityNotSavedError(f"{self._path} cannot be written: {error}") from error
 
@@ -155,8 +155,8 @@ def _somebody_elses(identity: Identity, machine_id: str, here: str) -> str:
     return ""
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: after a crash it has either its old content or the new."""
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a private file as a whole: after a crash it has either its old content or the new."""
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113"
 SIGNING_NAME = "ecs"
+TARGET_PREFIXES = {SIGNING_NAME: TARGET_PREFIX, "homeport": "HomeportV1"}
+"""By the signing name of a service, what stands before its operations' names."""
 CALL_TIMEOUT_S = 15.0
 """Longer than a controller may hold an answer back, short enough to notice a dead one."""
 CONNECT_TIMEOUT_S = 5.0
@@ -92,6 +94,14 @@ class ControlPlaneClient:
             raise RuntimeError("the client is used outside its context")
         return self._http
 
+    def use(self, credentials: Credentials) -> None:
+        """Sign with other credentials from now on."""
+        self._credentials = credentials
+
+    def server_now(self) -> float:
+        """The controller's time, in epoch seconds."""
+        return self._server_time.now()
+
     def sign(
         self,
         method: str,
@@ -99,6 +109,7 @@ class ControlPlaneClient:
         headers: Mapping[str, str],
         body: bytes,
         credentials: Credentials | None = None,
+        service: str = SIGNING_NAME,
     ) -> dict[str, str]:
         """The headers that sign a request at the controller's present time, with the agent's own credentials
         if no others are given.
@@ -109,7 +120,7 @@ class ControlPlaneClient:
             headers=headers,
             body=body,
             credentials=credentials or self._credentials,
-            service=SIGNING_NAME,
+            service=service,
             region=self._region,
             now=self._server_time.now(),
         )
@@ -130,6 +141,7 @@ class ControlPlaneClient:
         *,
         credentials: Credentials | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
+        service: str = SIGNING_NAME,
     ) -> dict[str, Any]:
         """Call one operation and return its answer. Raises ``ApiError`` or ``Unreachable``.
 
@@ -139,9 +151,11 @@ class ControlPlaneClient:
         began, outcome = self._clock.monotonic(), "ok"
         try:
             try:
-                return await self._call_once(operation, request, credentials, timeout_s)
+                return await self._call_once(service, operation, request, credentials, timeout_s)
             except _SignedAtTheWrongTime:
-                return await self._call_once(operation, request, credentials, timeout_s, clock_is_right=True)
+                return await self._call_once(
+                    service, operation, request, credentials, timeout_s, clock_is_right=True
+                )
         except Unreachable:
             outcome = "unreachable"
             raise
@@ -154,6 +168,7 @@ class ControlPlaneClient:
 
     async def _call_once(
         self,
+        service: str,
         operation: str,
         request: Mapping[str, Any],
         credentials: Credentials | None,
@@ -163,9 +178,9 @@ class ControlPlaneClient:
         body = msgspec.json.encode(request)
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": f"{TARGET_PREFIX}.{operation}",
+            "X-Amz-Target": f"{TARGET_PREFIXES[service]}.{operation}",
         }
-        headers |= self.sign("POST", self._url, headers, body, credentials)
+        headers |= self.sign("POST", self._url, headers, body, credentials, service)
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
         try:
             async with self._pool.post(

@@ -47,6 +47,7 @@ def controller(**flags: Any) -> None:
 
 @click.command(short_help="Run the agent alone.")
 @click.option("--controller", metavar="URL", help="The controller's address [ECS_BACKEND_HOST].")
+@click.option("--token", metavar="TOKEN", help="Join with a token [HOMEPORT_JOIN_TOKEN].")
 @click.option("--cluster", metavar="NAME", help="The cluster to join [ECS_CLUSTER; default].")
 @click.option(
     "--data-dir",
@@ -78,15 +79,16 @@ def controller(**flags: Any) -> None:
 def agent(settings: bool, **flags: Any) -> None:
     """Run the agent alone, in the foreground, on a machine with a Docker Engine.
 
-    It signs with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the region AWS_DEFAULT_REGION, and takes the
-    same ECS_* environment variables and JSON file as amazon-ecs-agent. `homeport agent-config` prints what it
-    needs, `homeport agent --settings` lists all that there is.
+    With a token it joins a cluster and keeps the credentials that it gets; from then on it needs neither
+    token nor settings. Without, it signs with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as `homeport
+    agent-config` prints them. It takes the same ECS_* environment variables and JSON file as
+    amazon-ecs-agent; `homeport agent --settings` lists all that there is.
 
     \b
     Example, on the controller's machine:
-      homeport agent-config --agent homeport --endpoint http://controller.lan:8480 > agent.env
-    and on the machine that joins:
-      env $(cat agent.env) homeport agent --data-dir /var/lib/homeport/agent
+      homeport token create
+    and on the machine that joins, with what that prints:
+      homeport agent --token hpj1-...
     """
     command = agent_command({"--" + name.replace("_", "-"): value for name, value in flags.items()})
     command += ["--settings"] if settings else []

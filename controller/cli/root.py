@@ -20,6 +20,7 @@ _COMMANDS = {
     "tls": "controller.cli.tls:tls",
     "user": "controller.cli.users:user",
     "role": "controller.cli.roles:role",
+    "token": "controller.cli.tokens:token",
     "secret": "controller.cli.secrets:secret",
     "completion": "controller.cli.completion:completion",
 }

@@ -66,6 +66,7 @@ async def agent(url: str, data_dir: Path, engine: FakeEngine | None = None) -> A
         ["--controller", url],
         {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": SECRET},
     )
+    assert config.credentials is not None
     clock = SystemClock()
     engine = engine or FakeEngine()
     identity = IdentityFile.load(data_dir, config.cluster, MACHINE.machine_id)
