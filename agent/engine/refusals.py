@@ -58,6 +58,8 @@ def _unsupported_of(container: acs.Container) -> Iterator[str]:
         yield f"secretOptions of the log driver awsfirelens (container {container.name})"
     if container.credential_specs:
         yield f"credentialSpecs (container {container.name})"
+    for managed in container.managed_agents:
+        yield f"the managed agent {managed.name} (container {container.name})"
 
 
 def _unsupported_router(name: str | None, router: acs.FirelensConfiguration) -> Iterator[str]:

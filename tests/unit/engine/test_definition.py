@@ -319,6 +319,10 @@ def test_what_has_no_effect_here_is_refused_by_name() -> None:
         (acs_task(attachments=(ebs,)), "an attachment of type amazonebs"),
         (acs_task(enable_fault_injection=True), "enableFaultInjection"),
         (acs_task(acs_container(credential_specs=("x",))), "credentialSpecs (container web)"),
+        (
+            acs_task(acs_container(managed_agents=(acs.ManagedAgent(name="ExecuteCommandAgent"),))),
+            "the managed agent ExecuteCommandAgent (container web)",
+        ),
         (acs_task(elastic_network_interfaces=(acs.ElasticNetworkInterface(),)), "a network interface"),
         (acs_task(associations=(acs.Association(type="elastic-inference"),)), "not a GPU"),
     ):
