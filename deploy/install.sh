@@ -2,6 +2,7 @@
 # Installs Homeport on this machine as services of systemd's, upgrades it, and removes it. Tasks go on running.
 #
 #   ./deploy/install.sh controller [--listen HOST:PORT] [--tls | --allow-plain-http] [--public-url URL]
+#   ./deploy/install.sh agent --token TOKEN       TOKEN is what `homeport token create` prints
 #   ./deploy/install.sh agent [--config FILE]     FILE is what `homeport agent-config --agent homeport` prints;
 #                                                 - reads it from standard input
 #   ./deploy/install.sh upgrade                   exchange the program for the one beside this script
@@ -12,7 +13,7 @@
 # Alone it fetches the rest from HOMEPORT_SOURCE (a git repository, or the path or URL of a .tar.gz). So it serves
 # as EC2 user data: put such lines below its first one, and no arguments are needed.
 #   export HOMEPORT_INSTALL="agent" HOMEPORT_SOURCE=https://… ECS_BACKEND_HOST=http://… ECS_CLUSTER=…
-#   export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… AWS_DEFAULT_REGION=…
+#   export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… AWS_DEFAULT_REGION=…    or HOMEPORT_JOIN_TOKEN=… alone
 # Without --config, an agent's settings are the ECS_*, AWS_*, HOMEPORT_* and proxy variables of this script, or
 # those for the controller of this machine.
 set -euo pipefail
@@ -75,7 +76,7 @@ if [ $# -eq 0 ] && [ -n "${HOMEPORT_INSTALL:-}" ]; then
 fi
 ARGUMENTS=("$@")
 ACTION=""
-CONFIG="" LISTEN="" PUBLIC_URL="" ALLOW_PLAIN_HTTP="" TLS="" PURGE=""
+CONFIG="" TOKEN="" LISTEN="" PUBLIC_URL="" ALLOW_PLAIN_HTTP="" TLS="" PURGE=""
 while [ $# -gt 0 ]; do
     argument=$1
     shift
@@ -89,12 +90,13 @@ while [ $# -gt 0 ]; do
         --allow-plain-http) ALLOW_PLAIN_HTTP=yes ;;
         --tls) TLS=yes ;;
         --purge) PURGE=yes ;;
-        --config | --listen | --public-url)
+        --config | --listen | --public-url | --token)
             [ $# -gt 0 ] || wrong "$argument needs a value"
             case $argument in
                 --config) CONFIG=$1 ;;
                 --listen) LISTEN=$1 ;;
                 --public-url) PUBLIC_URL=$1 ;;
+                --token) export HOMEPORT_JOIN_TOKEN=$1 TOKEN=$1 ;;
             esac
             shift
             ;;
@@ -103,7 +105,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$ACTION" ] || wrong "say what to do: controller, agent, upgrade or uninstall"
 [ -z "$PURGE" ] || [ "$ACTION" = uninstall ] || wrong "--purge belongs to uninstall"
-[ -z "$CONFIG" ] || [ "$ACTION" = agent ] || wrong "--config belongs to agent"
+[ -z "$CONFIG$TOKEN" ] || [ "$ACTION" = agent ] || wrong "--config and --token belong to agent"
+[ -z "$CONFIG" ] || [ -z "$TOKEN" ] || wrong "one of --config and --token"
 [ -z "$LISTEN$PUBLIC_URL$ALLOW_PLAIN_HTTP$TLS" ] || [ "$ACTION" = controller ] ||
     wrong "--listen, --tls, --allow-plain-http and --public-url belong to controller"
 
@@ -231,8 +234,8 @@ controller() {
 The controller is installed: settings in $toml, data in $CONTROLLER_DATA.
   eval "\$(sudo homeport env)"                points AWS's tools at it
 What another machine joins with, and how:
-  sudo homeport agent-config --agent homeport --endpoint URL >agent.env
-  ./deploy/install.sh agent --config agent.env
+  sudo homeport token create
+  ./deploy/install.sh agent --token TOKEN
 END
 }
 
@@ -262,6 +265,9 @@ agent_settings() {
     if [ -n "$CONFIG" ]; then
         if [ "$CONFIG" = - ]; then write_settings agent.env; else write_settings agent.env <"$CONFIG"; fi
         note "its settings are $SETTINGS/agent.env, from ${CONFIG/#-/standard input}"
+    elif [ -n "${HOMEPORT_JOIN_TOKEN:-}" ]; then
+        settings_to_join "$SETTINGS/agent.env" <<<"$from_environment" | write_settings agent.env
+        note "its settings are $SETTINGS/agent.env, with the token to join with"
     elif [ -n "${AWS_ACCESS_KEY_ID:-}" ] && [ -n "${ECS_BACKEND_HOST:-}" ]; then
         write_settings agent.env <<<"$from_environment"
         note "its settings are $SETTINGS/agent.env, from this script's environment"
@@ -274,7 +280,7 @@ agent_settings() {
         note "its settings are $SETTINGS/agent.env, from the controller of this machine"
     else
         fail "the agent has no settings" \
-            "on the controller: homeport agent-config --agent homeport --endpoint URL >agent.env; here: --config agent.env"
+            "on the controller: homeport token create; here: --token with what that prints"
     fi
 }
 

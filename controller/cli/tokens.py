@@ -11,7 +11,6 @@ from controller.cli.client import Answer, Client
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table
 from controller.cli.profile import load_profile
-from controller.cli.settings import data_directory
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LOOPBACK = ("//127.", "//localhost", "//[::1]")
@@ -142,7 +141,7 @@ _TOKEN_ID_LENGTH = 16
 
 
 def _client(data_dir: Path | None) -> Client:
-    return Client(load_profile(data_directory(data_dir)))
+    return Client(load_profile(data_dir))
 
 
 def _token_row(entry: Answer, now: float) -> list[str]:

@@ -46,6 +46,15 @@ _apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends "$@"
 }
 
+# settings_to_join FILE: the agent's settings with HOMEPORT_JOIN_TOKEN, from those in FILE, if there is one, and
+# those on standard input. What says where the machine belonged before gives way to the token; others stay.
+settings_to_join() {
+    local before='^(AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)|ECS_(BACKEND_HOST|CLUSTER)'
+    before+='|HOMEPORT_(JOIN_TOKEN|CA_FILE|AUTHORITY_FINGERPRINT))='
+    { cat "$1" 2>/dev/null || true; cat; } | { grep -vE "$before|^$" || true; }
+    echo "HOMEPORT_JOIN_TOKEN=$HOMEPORT_JOIN_TOKEN"
+}
+
 # require_python: a Python that is new enough.
 require_python() {
     command -v "$PYTHON" >/dev/null || apt_install python3

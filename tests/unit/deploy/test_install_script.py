@@ -39,7 +39,9 @@ def run(script: Path, *arguments: str, **environment: str) -> "subprocess.Comple
         (("frobnicate",), "frobnicate is not known"),
         (("agent", "controller"), "one of controller, agent, upgrade and uninstall at a time"),
         (("agent", "--config"), "--config needs a value"),
-        (("controller", "--config", "f"), "--config belongs to agent"),
+        (("controller", "--config", "f"), "--config and --token belong to agent"),
+        (("controller", "--token", "t"), "--config and --token belong to agent"),
+        (("agent", "--config", "f", "--token", "t"), "one of --config and --token"),
         (("agent", "--listen", "h:1"), "belong to controller"),
         (("upgrade", "--purge"), "--purge belongs to uninstall"),
     ],
@@ -128,3 +130,26 @@ def test_alone_and_without_a_source_it_says_what_is_missing(tmp_path: Path) -> N
     result = run(user_data(tmp_path), "agent")
     assert result.returncode == 2
     assert "set HOMEPORT_SOURCE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "before", [None, "ECS_CLUSTER=old\nAWS_ACCESS_KEY_ID=AKIDOLD\nECS_RESERVED_MEMORY=64\n"]
+)
+def test_a_token_takes_the_place_of_what_said_where_the_machine_belonged(
+    tmp_path: Path, before: str | None
+) -> None:
+    file = tmp_path / "agent.env"
+    if before is not None:
+        file.write_text(before)
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", '. deploy/lib/install.sh; settings_to_join "$0"', file],
+        input="HOMEPORT_JOIN_TOKEN=stale\nECS_LOGLEVEL=debug\n\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "HOMEPORT_JOIN_TOKEN": "hpj1-new"},
+    )
+    kept = ["ECS_RESERVED_MEMORY=64"] if before else []
+    assert result.stdout.splitlines() == [*kept, "ECS_LOGLEVEL=debug", "HOMEPORT_JOIN_TOKEN=hpj1-new"]
