@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ from controller.state.store.interface import StoreCorrupt, StoreError, StoreInUs
 
 log = structlog.get_logger(__name__)
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9_*]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 ROOT_KEY_VARIABLES = ("HOMEPORT_ROOT_ACCESS_KEY_ID", "HOMEPORT_ROOT_SECRET_ACCESS_KEY")
 START_FAILURES = (CannotStart, StoreInUse, StoreTooNew, StoreCorrupt, StoreError, OSError)
 """What keeps a controller from starting and needs no stack trace: the message says it all."""
@@ -88,6 +91,11 @@ def check_tls(config: ControllerConfig) -> None:
     Raises:
         CannotStart: they do not.
     """
+    for name in config.tls_names:
+        if not _HOST_NAME.fullmatch(name) and not _is_ip(name):
+            raise CannotStart(
+                f"--tls-name {name!r} cannot be used: it must be a name or an address, in ASCII"
+            )
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise CannotStart("give both or neither of --tls-certificate and --tls-key")
     if config.tls_certificate is None:
@@ -113,6 +121,14 @@ def chosen_root_key(environment: Mapping[str, str]) -> KeyPair | None:
     if bool(id_) != bool(secret):
         raise CannotStart(f"set both or neither of {' and '.join(ROOT_KEY_VARIABLES)}")
     return KeyPair(id_, secret) if id_ else None
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 async def _run(config: ControllerConfig, chosen_key: KeyPair | None) -> None:

@@ -78,6 +78,8 @@ def test_beyond_loopback_tls_is_enough() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("--tls", "auto", "--tls-name", "https://a"), "must be a name or an address"),
+        (("--tls", "auto", "--tls-name", "bücher.lan"), "must be a name or an address"),
         (("--tls-certificate", "c"), "both or neither"),
         (("--tls-key", "k"), "both or neither"),
         (("--tls-authority", "a"), "belongs to a certificate"),
@@ -92,7 +94,7 @@ def test_settings_of_tls_that_do_not_fit_together_are_refused(arguments: tuple[s
 
 
 def test_settings_of_tls_are_taken() -> None:
-    assert settled("--tls", "auto", "--tls-name", "a.lan", "--tls-name", "b").tls_names == ("a.lan", "b")
+    assert settled("--tls", "auto", "--tls-name", "a.lan", "--tls-name", "::2").tls_names == ("a.lan", "::2")
     config = settled("--tls-certificate", "c", "--tls-key", "k", "--public-url", "https://a")
     assert config.serves_tls
     assert not settled().serves_tls

@@ -86,3 +86,19 @@ def test_a_laptop_logs_in_with_the_line_that_up_prints(up: UpOnTheNetwork, tmp_p
     assert "user/alice" in said.stdout, said.stderr
     assert "cluster/default" in said.stdout
     assert key["secretAccessKey"] not in up.log()
+
+
+@pytest.mark.engine
+def test_the_local_agent_of_up_trusts_its_controller(
+    tmp_path: Path, processes: TrackProcess, docker_engine: None, cluster_name: str
+) -> None:
+    up = processes(UpOnTheNetwork(tmp_path / "up", "--lan", "--cluster", cluster_name))
+    up.start()
+
+    def connected() -> bool:
+        arguments = ("--data-dir", up.data_dir, "--cluster", cluster_name, "--output", "json")
+        listed = json.loads(homeport("instances", *arguments).stdout)["containerInstances"]
+        return any(instance["agentConnected"] for instance in listed)
+
+    wait_until(connected, "the agent is connected")
+    assert up.stop() == 0
