@@ -72,7 +72,9 @@ def apply(
     service = view.service
     _put_records(transaction, service, decision)
     for task_id in decision.counted:
-        _count_failure(transaction, service, task_id)
+        _mark(transaction, service, task_id, failure_counted=True)
+    for task_id in decision.seen_healthy:
+        _mark(transaction, service, task_id, was_healthy=True)
     announcements = []
     owner = _starter(view, decision)
     if decision.starts and launched is not None and owner is not None:
@@ -105,6 +107,8 @@ def _put_records(transaction: Transaction, service: Service, decision: Decision)
     if decision.service_status != service.status:
         ended = replace(service, status=decision.service_status, deleted_at=transaction.now)
         transaction.put(ended, "its last task has ended")
+    if decision.restored is not None:
+        transaction.put(decision.restored, "settings of the deployment restored that it goes back to")
     for task_set in decision.task_sets:
         transaction.put(task_set)
     for task_set in decision.removed_task_sets:
@@ -180,10 +184,10 @@ def _tags(service: Service, definition: TaskDefinition) -> tuple[Tag, ...]:
     )
 
 
-def _count_failure(transaction: Transaction, service: Service, task_id: str) -> None:
+def _mark(transaction: Transaction, service: Service, task_id: str, **marks: bool) -> None:
     task = transaction.get(Task, task_key(service.cluster, task_id))
     if task is not None:
-        transaction.put(replace(task, failure_counted=True))
+        transaction.put(replace(task, **marks))
 
 
 def _record(transaction: Transaction, service: Service, announcement: Announcement, ids: Ids) -> None:

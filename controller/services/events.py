@@ -74,6 +74,11 @@ def cannot_scale_in(deployment_id: str) -> str:
     )
 
 
+def deployment_failed(deployment_id: str, detail: str) -> str:
+    """A deployment's circuit breaker has ended it; `detail` tells why, in sentences of our own."""
+    return f"(deployment {deployment_id}) deployment failed: tasks failed to start. {detail}"
+
+
 def rolling_back(deployment_id: str) -> str:
     """An earlier deployment is made what the service runs again."""
     return f"rolling back to deployment {deployment_id}."

@@ -8,6 +8,8 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from controller.services.breaker import with_new_failures
+from controller.services.breaker_rules import watches
 from controller.services.revisions import ended
 from controller.services.view import FailedStart, ServiceView, TaskView
 from controller.state.entities import Deployment, TaskOwner, TaskSet
@@ -36,6 +38,8 @@ def count_outcomes(view: ServiceView, primary: Deployment) -> Outcomes:
     """
     after = counted(primary, view)
     older = tuple(counted(deployment, view) for deployment in view.older)
+    if watches(view.service, primary):
+        after = with_new_failures(view, after)
     return Outcomes(after, older, after.launch_round != primary.launch_round)
 
 

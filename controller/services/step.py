@@ -9,18 +9,18 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from controller.services import events
+from controller.services import breaker, events
 from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_delay
 from controller.services.balance import Balance, Budget, Place, balance
+from controller.services.breaker_rules import watches
 from controller.services.revisions import ended, settings_of, status_of
 from controller.services.rollout import Outcomes, complete, count_outcomes, settle_older
-from controller.services.view import ServiceView, TaskView
-from controller.state.entities import Deployment, ServiceStatus, TaskSet
+from controller.services.view import REPLACED_UNHEALTHY, ServiceView, TaskView
+from controller.state.entities import Deployment, Service, ServiceStatus, TaskSet
 
 STARTS_PER_STEP = 500
 """Tasks that one step starts at most, so that one large service does not hold up all others."""
 
-REPLACED_UNHEALTHY = "Task failed container health checks"
 REPLACED_OUTDATED = "Task runs another image than the first task of its deployment"
 
 
@@ -66,7 +66,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     removed_task_sets: tuple[TaskSet, ...] = ()
     """Task sets to remove: they were deleted, and their last task has ended."""
     counted: tuple[str, ...] = ()
-    """Ids of ended tasks whose failed start is now counted."""
+    """Ids of ended tasks whose failure is now counted."""
+    seen_healthy: tuple[str, ...] = ()
+    """Ids of tasks that a circuit breaker has now seen healthy."""
+    restored: Service | None = None
+    """The service with the settings of the deployment that it goes back to."""
     service_status: ServiceStatus = "ACTIVE"
     announcements: tuple[Announcement, ...] = ()
     steady: bool = False
@@ -83,6 +87,9 @@ def step(view: ServiceView, place: Place) -> Decision:
     if view.primary is None:
         return Decision(summary="has no deployment", service_status=view.service.status)
     outcomes = count_outcomes(view, view.primary)
+    watched = watches(view.service, view.primary)
+    if watched and (trip := breaker.trip(view, outcomes.primary)) is not None:
+        return _tripped(view, outcomes, trip)
     live = [task for task in view.tasks if not task.stopping]
     keep = [task for task in live if _stays(task, outcomes.primary)]
     kept = {task.id for task in keep}
@@ -91,6 +98,8 @@ def step(view: ServiceView, place: Place) -> Decision:
     may_launch = hold_s <= 0 and not _has_failed(outcomes.primary)
     result = balance(keep, replaced, _budget(view, outcomes.primary, may_launch=may_launch), place)
     steady = _is_steady(view, keep, outcomes.primary)
+    if watched:
+        outcomes = replace(outcomes, primary=breaker.with_results(view, outcomes.primary, result))
     primary, older, removed, status = _settle(view, outcomes, steady)
     return Decision(
         summary=summarise(result, keep, replaced, steady=steady, failed=_has_failed(primary), hold_s=hold_s),
@@ -99,13 +108,41 @@ def step(view: ServiceView, place: Place) -> Decision:
         stops=tuple(_stop(task, outcomes.primary) for task in result.stops),
         deployments=_changed(view, (primary, *older)),
         removed=removed,
-        counted=tuple(failure.task_id for failure in view.failed_starts),
+        counted=_counted(view),
+        seen_healthy=breaker.newly_healthy(view, primary) if watched else (),
         service_status=status,
         announcements=_announcements(view, result, outcomes, primary, keep),
         steady=steady,
         lacks_room=result.shortage is not None,
-        wake_after_s=wake_after(view, result, hold_s),
+        wake_after_s=_earliest(
+            wake_after(view, result, hold_s), breaker.looks_again_after(view, primary) if watched else None
+        ),
     )
+
+
+def _tripped(view: ServiceView, outcomes: Outcomes, trip: breaker.Trip) -> Decision:
+    """Only book that the deployment has failed: the next step, which follows at once, acts on it."""
+    return Decision(
+        summary=trip.texts[0],
+        deployments=_changed(view, (*trip.deployments, *_others(outcomes, trip))),
+        counted=_counted(view),
+        service_status=view.service.status,
+        restored=trip.service if trip.service != view.service else None,
+        announcements=tuple(map(Announcement, trip.texts)),
+    )
+
+
+def _others(outcomes: Outcomes, trip: breaker.Trip) -> tuple[Deployment, ...]:
+    tripped = {deployment.id for deployment in trip.deployments}
+    return tuple(deployment for deployment in outcomes.older if deployment.id not in tripped)
+
+
+def _counted(view: ServiceView) -> tuple[str, ...]:
+    return tuple(failure.task_id for failure in view.failures)
+
+
+def _earliest(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _stays(task: TaskView, primary: Deployment) -> bool:

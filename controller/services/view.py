@@ -10,6 +10,7 @@ import msgspec
 from controller.scheduler.strategies import ZONE_ATTRIBUTE, parse_strategies
 from controller.services.ages import Ages
 from controller.services.backoff import launch_delay
+from controller.services.breaker_rules import UNPLACED_S, follows_ecs, watches
 from controller.state.entities import (
     ContainerInstance,
     Deployment,
@@ -26,12 +27,17 @@ from controller.state.indexes import (
     DEPLOYMENTS_OF_SERVICE,
     LIVE_TASKS_OF_SERVICE,
     TASK_SETS_OF_SERVICE,
+    UNCOUNTED_EXITS,
     UNCOUNTED_FAILED_STARTS,
 )
 from controller.state.lifecycle import health_status, is_running
 
 if TYPE_CHECKING:
     from controller.state.kernel import Reader
+
+
+REPLACED_UNHEALTHY = "Task failed container health checks"
+"""stoppedReason of a task whose health check has failed for good."""
 
 
 class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -57,6 +63,8 @@ class TaskView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether its instance is on its way out: the task is to be replaced."""
     outdated: bool = False
     """Whether it runs another image than its deployment has settled on: it is to be replaced."""
+    was_healthy: bool = False
+    """Whether the circuit breaker has seen it healthy."""
     protected: bool = False
     """Whether neither scaling in nor deployments nor draining may stop it while it is not unhealthy."""
     stopping: bool = False
@@ -74,6 +82,17 @@ class FailedStart(msgspec.Struct, frozen=True, gc=False):
     task_id: str
     deployment: str
     launch_round: int
+    reason: str = ""
+    """stoppedReason."""
+
+
+class Exit(msgspec.Struct, frozen=True, gc=False):
+    """A task that ended by itself after it ran and that the circuit breaker has not counted."""
+
+    task_id: str
+    deployment: str
+    reason: str
+    """stoppedReason."""
 
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +106,14 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """Those of a service with the deployment controller EXTERNAL, the PRIMARY one first, then the oldest."""
     tasks: tuple[TaskView, ...] = ()
     failed_starts: tuple[FailedStart, ...] = ()
+    exits: tuple[Exit, ...] = ()
+    """Read only if a circuit breaker counts them."""
     launch_hold_s: float = 0.0
     """Seconds for which the PRIMARY deployment's launch back-off still holds."""
     task_set_holds_s: Mapping[str, float] = {}
     """The same for each task set, by its id."""
+    unplaced_left_s: float = 0.0
+    """Seconds until the tasks that have found no place for some time count as failures."""
     changes_in_s: float | None = None
     """Seconds until a task becomes healthy, or unhealthy, by the mere passing of time."""
     announced: frozenset[str] = frozenset()
@@ -99,6 +122,11 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the steady state was announced so long ago that it is announced again while it lasts."""
     now: float = 0.0
     """Wall time, for the records that the step writes."""
+
+    @property
+    def failures(self) -> tuple[FailedStart | Exit, ...]:
+        """Ended tasks that have not been counted."""
+        return (*self.failed_starts, *self.exits)
 
 
 class _Moment:
@@ -177,6 +205,7 @@ def view_of(
     )
     primary = next((deployment for deployment in deployments if deployment.status == "PRIMARY"), None)
     hold_s = _launch_hold(primary, ages) if primary else 0.0
+    unplaced_left_s = _unplaced_left(primary, ages) if primary else 0.0
     task_sets = sorted(
         read.select(TASK_SETS_OF_SERVICE, service.key).values(),
         key=lambda task_set: (task_set.status != "PRIMARY", task_set.created_at, task_set.id),
@@ -190,11 +219,13 @@ def view_of(
         task_sets=tuple(task_sets),
         tasks=tasks,
         failed_starts=tuple(
-            FailedStart(task.id, task.deployment or "", task.launch_round)
+            FailedStart(task.id, task.deployment or "", task.launch_round, task.stopped_reason)
             for task in read.select(UNCOUNTED_FAILED_STARTS, service.key).values()
         ),
+        exits=_exits(read, service, primary),
         launch_hold_s=hold_s,
         task_set_holds_s=task_set_holds_s,
+        unplaced_left_s=unplaced_left_s,
         changes_in_s=moment.changes_in_s,
         announced=announced,
         repeats_steady=repeats_steady,
@@ -237,6 +268,7 @@ def _task_view(moment: _Moment, task: Task) -> TaskView:
         unhealthy=unhealthy,
         displaced=displaced,
         outdated=moment.is_outdated(task),
+        was_healthy=task.was_healthy,
         protected=task.protected_until is not None and moment.service.status == "ACTIVE",
         stopping=task.desired_status == "STOPPED",
     )
@@ -253,6 +285,20 @@ def _health(moment: _Moment, task: Task) -> tuple[bool, bool]:
     status = health_status(task, checked)
     grace_s = moment.service.health_check_grace_period_s
     return status == "HEALTHY", status == "UNHEALTHY" and moment.older_than(task.id, started_at, grace_s)
+
+
+def _exits(read: Reader, service: Service, primary: Deployment | None) -> tuple[Exit, ...]:
+    if primary is None or not watches(service, primary) or follows_ecs(service):
+        return ()
+    return tuple(
+        Exit(task.id, task.deployment or "", task.stopped_reason)
+        for task in read.select(UNCOUNTED_EXITS, service.key).values()
+    )
+
+
+def _unplaced_left(primary: Deployment, ages: Ages) -> float:
+    since = primary.breaker.unplaced_since
+    return ages.remaining(f"{primary.id} unplaced", since, UNPLACED_S) if since is not None else 0.0
 
 
 def _launch_hold(owner: TaskOwner, ages: Ages) -> float:

@@ -173,6 +173,53 @@ def test_scaling_in_spares_protected_tasks(ecs: Any, cluster: str, family: str, 
     assert ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"] == tasks[:1]
 
 
+def test_a_deployment_that_fails_is_rolled_back_by_its_circuit_breaker(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    breaker = {
+        "enable": True,
+        "rollback": True,
+        "resetOnHealthyTask": False,
+        "thresholdConfiguration": {"type": "COUNT", "value": 2},
+    }
+    ecs.create_service(
+        cluster=cluster,
+        serviceName="web",
+        taskDefinition=family,
+        desiredCount=1,
+        deploymentConfiguration={"deploymentCircuitBreaker": breaker},
+    )
+    first = settle(ecs, agent, cluster, "web")
+    assert first["deploymentConfiguration"]["deploymentCircuitBreaker"] == breaker
+    wait_until(lambda: _deployment(ecs, first)["status"] == "SUCCESSFUL", "the first has ended", SETTLE_S)
+    assert _deployment(ecs, first)["deploymentCircuitBreaker"] == {
+        "status": "MONITORING_COMPLETE",
+        "failureCount": 0,
+        "threshold": 2,
+    }
+    second = ecs.update_service(cluster=cluster, service="web", forceNewDeployment=True)["service"]
+    assert _deployment(ecs, second)["deploymentCircuitBreaker"]["status"] == "MONITORING"
+    id_ = second["deployments"][0]["id"]
+
+    def fails() -> bool:
+        for arn in ecs.list_tasks(cluster=cluster, startedBy=id_)["taskArns"]:
+            ecs.submit_task_state_change(cluster=cluster, task=arn, status="STOPPED", reason="no such image")
+        return bool(_deployment(ecs, second)["status"].startswith("ROLLBACK_"))
+
+    wait_until(fails, "the second is rolled back", SETTLE_S)
+    shown = settle(ecs, agent, cluster, "web")
+    assert [item["id"] for item in shown["deployments"]] == [first["deployments"][0]["id"]]
+    failed = _deployment(ecs, second)
+    assert failed["status"] == "ROLLBACK_SUCCESSFUL"
+    assert failed["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 2, "threshold": 2}
+    assert failed["rollback"]["serviceRevisionArn"] == first["currentServiceRevisions"][0]["arn"]
+    messages = [event["message"] for event in shown["events"]]
+    number = id_.rpartition("/")[2]
+    failure = f"(service web) (deployment ecs-svc/{number}) deployment failed: tasks failed to start."
+    assert any(message.startswith(failure) and "no such image" in message for message in messages)
+    assert f"(service web) rolling back to deployment {first['deployments'][0]['id']}." in messages
+
+
 def test_a_deployment_that_is_stopped_is_rolled_back(
     ecs: Any, cluster: str, family: str, agent: PlayedAgent
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.render.capacity import TaskCounts, capacity_members, platform_members
 from controller.api.render.service import deployment_configuration, requested_count
+from controller.services.breaker_rules import LOWEST_THRESHOLD, is_enabled, threshold, watches
 from controller.services.revisions import revision_settings, status_of
 from controller.state.entities import (
     Deployment,
@@ -23,7 +24,6 @@ _PRODUCTION_WEIGHT = 100.0
 _TEST_WEIGHT = 0.0
 """The same of test traffic, of which there is none."""
 _UNDER_WAY = ("IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
-_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 3, 200
 
 
 def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
@@ -43,9 +43,9 @@ def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
         },
         "lifecycleHookDetails": [],
         "deploymentCircuitBreaker": {
-            "status": "DISABLED",
-            "failureCount": deployment.failed_tasks,
-            "threshold": _threshold(service.desired_count if service else 0),
+            "status": _breaker_status(deployment, service),
+            "failureCount": deployment.breaker.failures,
+            "threshold": threshold(service) if service else LOWEST_THRESHOLD,
         },
         "alarms": {"status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": []},
     }
@@ -168,6 +168,9 @@ def _service_key(deployment: Deployment) -> str:
     return service_key(deployment.cluster, deployment.service)
 
 
-def _threshold(desired: int) -> int:
-    """Failed tasks at which ECS's circuit breaker would trip: half of the desired ones, within bounds."""
-    return min(_HIGHEST_THRESHOLD, max(_LOWEST_THRESHOLD, -(-desired // 2)))
+def _breaker_status(deployment: Deployment, service: Service | None) -> str:
+    if deployment.breaker.tripped:
+        return "TRIGGERED"
+    if service is None or not is_enabled(service):
+        return "DISABLED"
+    return "MONITORING" if watches(service, deployment) else "MONITORING_COMPLETE"

@@ -123,3 +123,38 @@ def test_an_unhealthy_task_is_replaced(homeport: Homeport) -> None:
     homeport.engine.containers.get(container_id).exec_run(["touch", "/tmp/sick"])
     homeport.eventually(lambda: victim not in homeport.containers(), "the unhealthy task is gone")
     homeport.wait_until_stable("web")
+
+
+def test_a_crashing_image_is_rolled_back_and_the_service_answers_all_along(homeport: Homeport) -> None:
+    breaker = {"enable": True, "rollback": True}
+    homeport.create_service(
+        "web",
+        homeport.register("web", web()),
+        2,
+        deploymentConfiguration={"deploymentCircuitBreaker": breaker},
+    )
+    homeport.eventually(
+        lambda: homeport.service("web")["deployments"][0]["rolloutState"] == "COMPLETED", "it is completed"
+    )
+    before = homeport.containers()
+    good = homeport.service("web")["taskDefinition"]
+    crashing = homeport.register("web", {**web(), "command": ["sh", "-c", "exit 3"]})
+    homeport.ecs("UpdateService", service="web", taskDefinition=crashing)
+    updated = homeport.service("web")["currentServiceDeployment"]
+
+    def rolled_back() -> bool:
+        answered = [page(task) for task in homeport.tasks() if task["taskArn"] in before]
+        assert answered == ["hello from homeport\n"] * 2
+        (shown,) = homeport.client.ecs("DescribeServiceDeployments", serviceDeploymentArns=[updated])[
+            "serviceDeployments"
+        ]
+        return bool(shown["status"] == "ROLLBACK_SUCCESSFUL")
+
+    homeport.eventually(rolled_back, "the crashing deployment is rolled back")
+    homeport.wait_until_stable("web")
+    assert homeport.service("web")["taskDefinition"] == good
+    assert homeport.containers() == before
+    messages = [event["message"] for event in homeport.service("web")["events"]]
+    assert any("deployment failed: tasks failed to start." in message for message in messages)
+    crashed = [task for task in homeport.tasks("STOPPED") if task["taskDefinitionArn"] != good]
+    assert {task["stopCode"] for task in crashed} <= {"EssentialContainerExited", "ServiceSchedulerInitiated"}

@@ -13,7 +13,7 @@ from controller.scheduler.seats import Refusal
 from controller.services.balance import Places
 from controller.services.limits import maximum_live, minimum_healthy
 from controller.services.step import Decision, step
-from controller.services.view import FailedStart, ServiceView, TaskView
+from controller.services.view import Exit, FailedStart, ServiceView, TaskView
 from controller.state.entities import Deployment, Service
 
 NO_ROOM = explain([Refusal("i", "RESOURCE:CPU", "needs 1 CPU units, has 0 free", 3, 1.0)])
@@ -55,9 +55,11 @@ class World:
     older: list[Deployment] = field(default_factory=list)
     tasks: dict[str, TaskView] = field(default_factory=dict)
     failed_starts: list[FailedStart] = field(default_factory=list)
+    exits: list[Exit] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     announced: set[str] = field(default_factory=set)
     hold_s: float = 0.0
+    unplaced_left_s: float = 0.0
     made: int = 0
 
     def add(self, deployment_id: str, **members: object) -> TaskView:
@@ -81,6 +83,8 @@ class World:
             older=tuple(self.older),
             tasks=tuple(self.tasks.values()),
             failed_starts=tuple(self.failed_starts),
+            exits=tuple(self.exits),
+            unplaced_left_s=self.unplaced_left_s,
             launch_hold_s=self.hold_s,
             announced=frozenset(self.announced),
         )
@@ -110,15 +114,18 @@ class World:
         return decision
 
     def _put(self, decision: Decision) -> None:
-        for changed in decision.deployments:
-            if changed.id == self.primary.id:
-                self.primary = changed
-            else:
-                self.older = [changed if item.id == changed.id else item for item in self.older]
-        removed = {item.id for item in decision.removed}
-        self.older = [item for item in self.older if item.id not in removed]
+        present = {item.id: item for item in (self.primary, *self.older)}
+        present |= {changed.id: changed for changed in decision.deployments}
+        for removed in decision.removed:
+            del present[removed.id]
+        primary = next((item for item in present.values() if item.status == "PRIMARY"), None)
+        self.primary = primary or present[self.primary.id]
+        self.older = [item for item in present.values() if item.id != self.primary.id]
         self.failed_starts = [item for item in self.failed_starts if item.task_id not in decision.counted]
-        self.service = replace(self.service, status=decision.service_status)
+        self.exits = [item for item in self.exits if item.task_id not in decision.counted]
+        for task_id in decision.seen_healthy:
+            self._change(task_id, was_healthy=True)
+        self.service = replace(decision.restored or self.service, status=decision.service_status)
         if decision.steady:
             self.announced.clear()
         for announcement in decision.announcements:
@@ -165,7 +172,12 @@ class World:
     def fail_to_start(self, task_id: str) -> None:
         """A task ends before it ran."""
         task = self.tasks.pop(task_id)
-        self.failed_starts.append(FailedStart(task.id, task.deployment, task.launch_round))
+        self.failed_starts.append(FailedStart(task.id, task.deployment, task.launch_round, "no such image"))
+
+    def exit(self, task_id: str) -> None:
+        """A task that has run ends by itself."""
+        task = self.tasks.pop(task_id)
+        self.exits.append(Exit(task.id, task.deployment, "Essential container in task exited"))
 
     @property
     def is_finished(self) -> bool:

@@ -10,7 +10,8 @@ from controller.scheduler.seats import Refusal
 from controller.services import events
 from controller.services.backoff import FIRST_DELAY_S, JITTER, LONGEST_DELAY_S, launch_delay
 from controller.services.balance import Places
-from controller.services.step import REPLACED_UNHEALTHY, STARTS_PER_STEP, step
+from controller.services.step import STARTS_PER_STEP, step
+from controller.services.view import REPLACED_UNHEALTHY
 from tests.unit.services.simulation import World, deployment, service
 
 

@@ -45,11 +45,8 @@ def _refuse_in_deployment_configuration(configuration: Document) -> None:
     strategy = configuration.get("strategy", "ROLLING")
     if strategy != "ROLLING":
         raise _unsupported(f"The deployment strategy {strategy}", "use ROLLING")
-    for member in ("deploymentCircuitBreaker", "alarms"):
-        if configuration.get(member, {}).get("enable"):
-            raise _unsupported(
-                f"deploymentConfiguration.{member}", "watch rolloutState and update the service to go back"
-            )
+    if configuration.get("alarms", {}).get("enable"):
+        raise _unsupported("deploymentConfiguration.alarms", "use deploymentCircuitBreaker")
     for member in ("lifecycleHooks", "linearConfiguration", "canaryConfiguration", "earlySuccessCriteria"):
         if configuration.get(member):
             raise _unsupported(f"deploymentConfiguration.{member}", "leave it out")

@@ -104,6 +104,22 @@ def percentages_of(request: Document, minimum: int, maximum: int) -> tuple[int, 
     return minimum, maximum
 
 
+def check_circuit_breaker(request: Document, *, external: bool) -> None:
+    """deploymentCircuitBreaker has a threshold that failures can reach, in a service that is deployed by
+    rolling updates.
+
+    Raises:
+        InvalidParameterException: it has not.
+    """
+    breaker = request.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
+    if breaker.get("enable") and external:
+        raise InvalidParameterException(
+            "The deployment circuit breaker is only for services with the deployment controller ECS."
+        )
+    if breaker.get("thresholdConfiguration", {}).get("value", 1) < 1:
+        raise InvalidParameterException("The value of thresholdConfiguration should be above 0.")
+
+
 def options_of(request: Document, present: Document) -> Document:
     """The members that a service keeps as given: a request's over the present ones.
 

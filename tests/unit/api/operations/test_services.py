@@ -165,10 +165,26 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
         )
         for strategy in ("BLUE_GREEN", "LINEAR", "CANARY")
     },
-    "circuit breaker": (
-        {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}},
-        UnsupportedFeatureException,
-        "deploymentCircuitBreaker is not available",
+    "circuit breaker that no failure trips": (
+        {
+            "deploymentConfiguration": {
+                "deploymentCircuitBreaker": {
+                    "enable": True,
+                    "rollback": True,
+                    "thresholdConfiguration": {"type": "COUNT", "value": 0},
+                }
+            }
+        },
+        InvalidParameterException,
+        "should be above 0",
+    ),
+    "circuit breaker with task sets": (
+        {
+            "deploymentController": {"type": "EXTERNAL"},
+            "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}},
+        },
+        InvalidParameterException,
+        "only for services with the deployment controller ECS",
     ),
     "alarms": (
         {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": False}}},
