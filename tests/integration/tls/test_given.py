@@ -65,9 +65,14 @@ def test_who_speaks_plain_http_to_it_is_turned_away_and_disturbs_nobody(
 
 
 def test_without_tls_the_network_is_refused_by_name(tmp_path: Path) -> None:
-    command = [HOMEPORT, "controller", "--data-dir", tmp_path, "--listen", f"0.0.0.0:{free_port()}"]
+    everywhere = f"0.0.0.0:{free_port()}"
     refused = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env=clean_environment()
+        [HOMEPORT, "controller", "--data-dir", tmp_path, "--listen", everywhere],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=clean_environment(),
     )
     assert refused.returncode == 1
     assert "--tls auto" in refused.stderr
