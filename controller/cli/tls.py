@@ -52,15 +52,22 @@ def authority(data_dir: Path | None) -> None:
 
 
 @tls.command(short_help="Let a new authority follow the present one.")
+@click.option(
+    "--forget-former",
+    is_flag=True,
+    help="The present authority's key may be known to others: nothing leads from it to the new one. Agents "
+    "and clients that connect anew must be given the new fingerprint.",
+)
 @data_dir_option
 @output_option
-def rotate(data_dir: Path | None, output: str) -> None:
+def rotate(forget_former: bool, data_dir: Path | None, output: str) -> None:
     """Let a new authority follow the present one.
 
-    Nobody is cut off: whoever trusts the former authority trusts the new one through it, for 400 days.
+    Nobody is cut off: whoever trusts the former authority trusts the new one through it, for 400 days, unless
+    it is forgotten.
     Homeport's agents learn the new one within an hour; give it to others with 'homeport tls authority'.
     """
-    found = _client(data_dir).homeport("RotateTlsAuthority")
+    found = _client(data_dir).homeport("RotateTlsAuthority", forgetFormer=forget_former)
     if output == "json":
         print_json(found)
         return

@@ -73,14 +73,20 @@ class AutomaticTls:
             self.context.load_cert_chain(self._data_dir / SERVER_FILE)
             self._server = server
 
-    def rotate(self) -> None:
+    def rotate(self, *, forget_former: bool = False) -> None:
         """Let a new authority follow the present one, and serve with a certificate of it from now on.
+
+        `forget_former`: whoever knows the present one alone shall not be led to the new one by it, because
+        its key may be known to others.
 
         Raises:
             OSError: files cannot be written.
         """
-        self._keep(authorities.rotated(self._authority, self._clock.now()))
-        log.info("tls_authority_rotated")
+        now = self._clock.now()
+        self._keep(
+            authorities.new_authority(now) if forget_former else authorities.rotated(self._authority, now)
+        )
+        log.info("tls_authority_rotated", forget_former=forget_former)
         self.refresh()
 
     async def run(self) -> None:

@@ -21,6 +21,8 @@ class DescribeTls(msgspec.Struct, frozen=True, rename="camel"):
 class RotateTlsAuthority(msgspec.Struct, frozen=True, rename="camel"):
     """Input of the operation of that name."""
 
+    forget_former: bool = False
+
 
 class TlsOperations:
     """The operations, with the TLS that they work on."""
@@ -40,14 +42,15 @@ class TlsOperations:
             return {"mode": "given", "authorities": authorities}
         return {"mode": "auto", "authorities": authorities, "certificateEndsAt": self._tls.server_ends_at}
 
-    def rotate_tls_authority(self, context: RequestContext, _request: RotateTlsAuthority) -> Document:
-        """Let a new authority follow the present one, which stays good for those that know it alone."""
+    def rotate_tls_authority(self, context: RequestContext, request: RotateTlsAuthority) -> Document:
+        """Let a new authority follow the present one, which stays good for those that know it alone unless it
+        is to be forgotten."""
         if not isinstance(self._tls, AutomaticTls):
             raise InvalidParameterException(
                 "This controller has no authority of its own: only one that runs with --tls auto has."
             )
         try:
-            self._tls.rotate()
+            self._tls.rotate(forget_former=request.forget_former)
         except OSError as error:
             raise ServerException(f"The new authority cannot be written: {error.strerror}.") from error
         return self.describe_tls(context, DescribeTls())

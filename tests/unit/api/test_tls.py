@@ -38,6 +38,8 @@ async def test_the_present_authority_comes_first_and_the_former_ones_follow(api:
     assert [each["fingerprint"] for each in after["authorities"][1:]] == [first["fingerprint"]]
     assert after["authorities"][0]["fingerprint"] == fingerprint(tls.trusted_pem)
     assert "PRIVATE" not in str(after)
+    forgotten = operations.rotate_tls_authority(api.context(), RotateTlsAuthority(forget_former=True))
+    assert len(forgotten["authorities"]) == 1
 
 
 async def test_without_an_authority_of_its_own_there_is_nothing_to_rotate(api: Api, tmp_path: Path) -> None:

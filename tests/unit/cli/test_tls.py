@@ -60,6 +60,9 @@ def test_a_controller_without_an_authority_says_what_to_do(stand_in: StandInCont
 def test_rotation_shows_what_is_trusted_after_it(stand_in: StandInController) -> None:
     stand_in.answers["HomeportV1.RotateTlsAuthority"] = lambda _: DESCRIBED
     assert FINGERPRINT in CliRunner().invoke(main, ["tls", "rotate"]).output
+    assert CliRunner().invoke(main, ["tls", "rotate", "--forget-former"]).exit_code == 0
+    asked = stand_in.inputs("HomeportV1.RotateTlsAuthority")
+    assert asked == [{"forgetFormer": False}, {"forgetFormer": True}]
 
 
 def test_env_names_the_bundle_where_one_is_needed(secure: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import stat
 import time
 from pathlib import Path
@@ -76,6 +77,18 @@ def test_rotation_keeps_those_that_know_the_former_authority(tmp_path: Path) -> 
     assert fingerprint(present) != fingerprint(former)
     with accepting(tls.context) as port:
         assert presented(port, trusting(former)) == presented(port, trusting(present))
+
+
+def test_an_authority_that_is_forgotten_leads_nobody_to_the_new_one(tmp_path: Path) -> None:
+    tls = AutomaticTls(tmp_path, Machine(), FakeClock(time.time()))
+    former = tls.trusted_pem
+    tls.rotate()
+    tls.rotate(forget_former=True)
+    assert certificates((tmp_path / "tls" / "ca.pem").read_text()) == [tls.trusted_pem]
+    with accepting(tls.context) as port:
+        assert presented(port, trusting(tls.trusted_pem))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            presented(port, trusting(former))
 
 
 async def test_the_loop_outlives_a_disk_that_takes_nothing(
