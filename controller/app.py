@@ -58,6 +58,7 @@ from controller.telemetry.metrics import ControllerMetrics
 from controller.telemetry.utilisation import ServiceUtilisation
 from controller.tls.opening import Tls, open_tls
 from controller.tls.published import present_fingerprint, published_authorities
+from controller.wire.desk import WireDesk
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +145,7 @@ async def _serve_state(
         ids=ids,
         signs_of_life=gateway.sign_of_life,
         metrics=metrics.api,
+        wire=gateway.wire,
     )
     monitoring = Monitoring(state, metrics, ensure_metrics_token(config.data_dir))
     routes = [
@@ -152,6 +154,7 @@ async def _serve_state(
         *monitoring.routes(),
         *published_authorities(tls),
         *JoinDesk(state, tokens, ids, clock).routes(),
+        *WireDesk(authenticator, gateway.wire).routes(),
     ]
     server = HttpServer(listening, routes, config.max_body_bytes, tls.context if tls else None)
 

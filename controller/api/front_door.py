@@ -33,6 +33,7 @@ from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
 from controller.state.store.interface import StoreError
 from controller.telemetry.metrics import ApiMetrics
+from controller.wire.tap import ApiCall, WireTap
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,9 @@ class FrontDoor:
         ids: IdSource,
         signs_of_life: SignsOfLife,
         metrics: ApiMetrics,
+        wire: WireTap | None = None,
     ) -> None:
+        """`wire` shows agents' calls to whoever watches."""
         self._state = state
         self._authenticator = authenticator
         self._services = services
@@ -74,6 +77,7 @@ class FrontDoor:
         self._ids = ids
         self._signs_of_life = signs_of_life
         self._metrics = metrics
+        self._wire = wire
         self._in_flight = 0
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -90,6 +94,8 @@ class FrontDoor:
             response = _response(request_id, 200, call.protocol.write(request_id, call.operation, answer))
         duration_s = self._clock.monotonic() - started
         self._metrics.note(call.operation, code, duration_s)
+        if self._wire is not None and self._wire.watched:
+            await _show(self._wire, call, code, self._clock.now() - duration_s, response)
         log.debug(
             "api_call",
             operation=call.operation,
@@ -214,6 +220,14 @@ def _authorise(context: RequestContext, service: Service, operation: Operation, 
         return
     authorise(context.caller, operation.name, operation.cluster_of(context, request))
     authorise_instance(context, operation.name, request)
+
+
+async def _show(wire: WireTap, call: _Call, code: str, began_at: float, response: web.Response) -> None:
+    if call.caller is not None:
+        # Who is known has sent a body that was read, and is kept.
+        asked, told = await call.request.read(), response.body
+        assert isinstance(told, bytes)
+        wire.call(ApiCall(call.request_id, call.caller, call.operation, code, began_at, asked, told))
 
 
 def _base_url(request: web.Request) -> str:

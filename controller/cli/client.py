@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,30 @@ class Client:
             found += self.ecs(operation, **{member: chunk}, **members)[result]
         return found
 
+    def stream(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer that goes on until either side ends it; empty ones are left out. Raises
+        `CommandFailed` if the controller refuses, does not answer, or falls silent.
+        """
+        url = self.endpoint + path
+        headers = sign(
+            method="GET",
+            url=url,
+            headers={},
+            body=b"",
+            credentials=self._credentials,
+            service="homeport",
+            region=self._region,
+            now=self._clock.now(),
+        )
+        with self._connected() as connection:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise self._refusal(path, response.status, self._decode(response.read()))
+            while line := response.readline():
+                if line.strip():
+                    yield line
+
     def _call(self, target: str, service: str, operation: str, members: Answer) -> Answer:
         body = json.dumps(members).encode()
         url = self.endpoint + "/"
@@ -80,26 +105,36 @@ class Client:
             region=self._region,
             now=self._clock.now(),
         )
-        status, answer = self._post(url, headers, body)
+        status, answer = self._post(headers, body)
         content = self._decode(answer)
         if status != 200:
-            code = str(content.get("__type", f"HTTP {status}")).rpartition("#")[2]
-            raise ApiError(
-                operation, code, str(content.get("message") or content.get("Message") or "no message")
-            )
+            raise self._refusal(operation, status, content)
         return content
 
-    def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        parts = urlsplit(url)
+    @staticmethod
+    def _refusal(operation: str, status: int, content: Answer) -> ApiError:
+        code = str(content.get("__type", f"HTTP {status}")).rpartition("#")[2]
+        return ApiError(
+            operation, code, str(content.get("message") or content.get("Message") or "no message")
+        )
+
+    def _post(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        with self._connected() as connection:
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    @contextmanager
+    def _connected(self) -> Iterator[http.client.HTTPConnection]:
+        """A connection to the controller; what fails on it is a `CommandFailed`."""
+        parts = urlsplit(self.endpoint)
         connection = (
             http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT_S, context=self._trust())
             if parts.scheme == "https"
             else http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT_S)
         )
         try:
-            connection.request("POST", "/", body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            yield connection
         except ssl.SSLCertVerificationError as error:
             raise CommandFailed(
                 f"what answers at {self.endpoint} cannot prove to be the controller: {error.verify_message}",

@@ -17,6 +17,7 @@ _COMMANDS = {
     "instances": "controller.cli.instances:instances",
     "disk": "controller.cli.disk:disk",
     "login": "controller.cli.login:login",
+    "wire": "controller.cli.wire:wire",
     "tls": "controller.cli.tls:tls",
     "user": "controller.cli.users:user",
     "role": "controller.cli.roles:role",

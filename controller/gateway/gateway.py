@@ -46,6 +46,7 @@ from controller.state.entities import AccessKey, ContainerInstance, Task, instan
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
 from controller.state.kernel import State
 from controller.telemetry.utilisation import Utilisation
+from controller.wire.tap import WireTap
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class Gateway:
         self._gauge = sessions_gauge
         self.contacts = Contacts(state, clock, config.heartbeat_interval_s)
         self.utilisation = Utilisation(state)
+        self.wire = WireTap(state, clock)
         self._acs_parts = AcsParts(
             state=state,
             clock=clock,
@@ -129,6 +131,7 @@ class Gateway:
     async def close(self) -> None:
         """End every session in order and accept no more. Agents reconnect at once to whoever takes over."""
         self._closing = True
+        self.wire.end()
         sessions: list[AcsSession | TcsSession] = [session for session, _ in self._acs.values()]
         for session in [*sessions, *self._tcs.values()]:
             self._spawn(session.close(GOING_AWAY, "the controller shuts down"))
@@ -148,7 +151,7 @@ class Gateway:
         self._note_host(instance, host)
         websocket = new_websocket()
         await websocket.prepare(request)
-        socket = AgentSocket(websocket, request.transport)
+        socket = AgentSocket(websocket, request.transport, self.wire.connection("acs", instance))
         if not self._is_registered(instance):
             await socket.close(REFUSED, DEREGISTERED)
             return websocket
@@ -190,9 +193,8 @@ class Gateway:
 
         websocket = new_websocket()
         await websocket.prepare(request)
-        session = TcsSession(
-            self._tcs_parts, instance, AgentSocket(websocket, request.transport), check_frame
-        )
+        socket = AgentSocket(websocket, request.transport, self.wire.connection("tcs", instance))
+        session = TcsSession(self._tcs_parts, instance, socket, check_frame)
         older = self._tcs.get(instance.key)
         if older is not None:
             self._spawn(older.close(REFUSED, "a newer connection of this container instance took over"))

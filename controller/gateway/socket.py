@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 from aiohttp import web
 
+from controller.wire.tap import WireConnection
+
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Longest frame taken from an agent; an inventory of ten thousand tasks and telemetry of one megabyte fit."""
 
@@ -33,11 +35,18 @@ class Disconnected(Exception):
 class AgentSocket:
     """Frames to and from one agent."""
 
-    __slots__ = ("_transport", "_websocket")
+    __slots__ = ("_transport", "_websocket", "_wire")
 
-    def __init__(self, websocket: web.WebSocketResponse, transport: asyncio.BaseTransport | None) -> None:
+    def __init__(
+        self,
+        websocket: web.WebSocketResponse,
+        transport: asyncio.BaseTransport | None,
+        wire: WireConnection,
+    ) -> None:
+        """`wire` is told of every frame that passes."""
         self._websocket = websocket
         self._transport = transport
+        self._wire = wire
 
     @property
     def open(self) -> bool:
@@ -50,6 +59,8 @@ class AgentSocket:
         Raises:
             Disconnected: it did not within `SEND_TIMEOUT_S`, or is gone.
         """
+        # Before it is sent: the answer may be here before the sending is over.
+        self._wire.passed("controller", frame)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self._websocket.send_str(frame)
@@ -70,10 +81,10 @@ class AgentSocket:
         """
         while True:
             message = await self._websocket.receive(timeout_s)
-            if message.type is aiohttp.WSMsgType.TEXT:
-                return str(message.data)
-            if message.type is aiohttp.WSMsgType.BINARY:
-                return bytes(message.data).decode("utf-8", "replace")
+            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                frame = _text(message)
+                self._wire.passed("agent", frame)
+                return frame
             if message.type in (
                 aiohttp.WSMsgType.CLOSE,
                 aiohttp.WSMsgType.CLOSING,
@@ -93,6 +104,12 @@ class AgentSocket:
         """End the connection at once, without a word. Whoever waits for a frame or a send is told."""
         if isinstance(self._transport, asyncio.WriteTransport):
             self._transport.abort()
+
+
+def _text(message: aiohttp.WSMessage) -> str:
+    if message.type is aiohttp.WSMsgType.TEXT:
+        return str(message.data)
+    return bytes(message.data).decode("utf-8", "replace")
 
 
 def new_websocket() -> web.WebSocketResponse:

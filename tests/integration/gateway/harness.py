@@ -22,7 +22,7 @@ from yarl import URL
 from agent.protocol import acs, envelope
 from agent.protocol.clock import SystemClock
 from agent.protocol.signing import Credentials, host_of, sign
-from controller.api.access_keys import ensure_agent_key
+from controller.api.access_keys import ensure_agent_key, ensure_root_key
 from controller.api.authentication import Authenticator
 from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
@@ -35,6 +35,7 @@ from controller.state.entities import Entity
 from controller.state.kernel import State
 from controller.state.opening import open_state
 from controller.state.store.sqlite import SqliteStore
+from controller.wire.desk import WireDesk
 from tests.unit.gateway.samples import definition, instance
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -52,6 +53,7 @@ class World:
     port: int
     credentials: Credentials
     foreign_credentials: Credentials
+    administrator: Credentials
 
     async def put(self, *entities: Entity) -> None:
         """Store records, durably."""
@@ -119,6 +121,7 @@ async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     with state.transaction(Cause(kind="start")) as tx:
         source = random.Random(1)
         pairs = [ensure_agent_key(tx, keyring, source, name) for name in ("default", "other")]
+        root = ensure_root_key(tx, keyring, source, None)
         tx.put(instance())
         tx.put(definition())
     authenticator = Authenticator(state, keyring, clock, config.signature_tolerance_s)
@@ -129,12 +132,13 @@ async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     gateway = Gateway(state, config, clock, authenticator.authenticate, issuer, resolver)
     app = web.Application()
     app.add_routes([web.get(path, handler) for path, handler in gateway.routes()])
+    app.add_routes(WireDesk(authenticator, gateway.wire).routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     watching = asyncio.create_task(gateway.run())
-    own, foreign = (Credentials(pair.access_key_id, pair.secret_access_key) for pair in pairs)
-    yield World(state, gateway, runner.addresses[0][1], own, foreign)
+    keys = (Credentials(pair.access_key_id, pair.secret_access_key) for pair in (*pairs, root))
+    yield World(state, gateway, runner.addresses[0][1], *keys)
     for task in (watching, flushing):
         task.cancel()
         with suppress(asyncio.CancelledError):
