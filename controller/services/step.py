@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from controller.services import breaker, events
 from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_delay
+from controller.services.bake import baked
 from controller.services.balance import Balance, Budget, Place, balance
 from controller.services.breaker_rules import watches
 from controller.services.revisions import ended, settings_of, status_of
-from controller.services.rollout import Outcomes, complete, count_outcomes, settle_older
+from controller.services.rollout import Outcomes, count_outcomes, settle_older
 from controller.services.view import REPLACED_UNHEALTHY, ServiceView, TaskView
 from controller.state.entities import Deployment, Service, ServiceStatus, TaskSet
 
@@ -115,7 +116,9 @@ def step(view: ServiceView, place: Place) -> Decision:
         steady=steady,
         lacks_room=result.shortage is not None,
         wake_after_s=_earliest(
-            wake_after(view, result, hold_s), breaker.looks_again_after(view, primary) if watched else None
+            wake_after(view, result, hold_s),
+            breaker.looks_again_after(view, primary) if watched else None,
+            view.bake_left_s or None,
         ),
     )
 
@@ -187,7 +190,7 @@ def _settle(
     """The PRIMARY deployment, older ones that stay and those that leave, and the service's status."""
     primary = replace(outcomes.primary, steady=steady)
     if steady:
-        primary = complete(primary, view.now)
+        primary = baked(view, primary)
     status = view.service.status
     if status == "DRAINING" and not view.tasks:
         status = "INACTIVE"

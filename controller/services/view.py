@@ -11,6 +11,7 @@ from controller.scheduler.strategies import ZONE_ATTRIBUTE, parse_strategies
 from controller.services.ages import Ages
 from controller.services.backoff import launch_delay
 from controller.services.breaker_rules import UNPLACED_S, follows_ecs, watches
+from controller.services.revisions import status_of
 from controller.state.entities import (
     ContainerInstance,
     Deployment,
@@ -114,6 +115,10 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """The same for each task set, by its id."""
     unplaced_left_s: float = 0.0
     """Seconds until the tasks that have found no place for some time count as failures."""
+    bake_time_s: float = 0.0
+    """The service's bakeTimeInMinutes, in seconds."""
+    bake_left_s: float = 0.0
+    """Seconds that are left of it; 0 before it has begun, too."""
     changes_in_s: float | None = None
     """Seconds until a task becomes healthy, or unhealthy, by the mere passing of time."""
     announced: frozenset[str] = frozenset()
@@ -206,6 +211,8 @@ def view_of(
     primary = next((deployment for deployment in deployments if deployment.status == "PRIMARY"), None)
     hold_s = _launch_hold(primary, ages) if primary else 0.0
     unplaced_left_s = _unplaced_left(primary, ages) if primary else 0.0
+    bake_s = bake_time(service)
+    bake_left_s = _bake_left(primary, bake_s, ages) if primary else 0.0
     task_sets = sorted(
         read.select(TASK_SETS_OF_SERVICE, service.key).values(),
         key=lambda task_set: (task_set.status != "PRIMARY", task_set.created_at, task_set.id),
@@ -226,11 +233,19 @@ def view_of(
         launch_hold_s=hold_s,
         task_set_holds_s=task_set_holds_s,
         unplaced_left_s=unplaced_left_s,
+        bake_time_s=bake_s,
+        bake_left_s=bake_left_s,
         changes_in_s=moment.changes_in_s,
         announced=announced,
         repeats_steady=repeats_steady,
         now=now,
     )
+
+
+def bake_time(service: Service) -> float:
+    """A service's bakeTimeInMinutes, in seconds."""
+    minutes: int = service.options.get("deploymentConfiguration", {}).get("bakeTimeInMinutes", 0)
+    return minutes * 60.0
 
 
 def spread_attribute(options: Mapping[str, object]) -> str:
@@ -299,6 +314,13 @@ def _exits(read: Reader, service: Service, primary: Deployment | None) -> tuple[
 def _unplaced_left(primary: Deployment, ages: Ages) -> float:
     since = primary.breaker.unplaced_since
     return ages.remaining(f"{primary.id} unplaced", since, UNPLACED_S) if since is not None else 0.0
+
+
+def _bake_left(primary: Deployment, bake_time_s: float, ages: Ages) -> float:
+    since = primary.baking_since
+    if since is None or status_of(primary) != "IN_PROGRESS":
+        return 0.0
+    return ages.remaining(f"{primary.id} bake", since, bake_time_s)
 
 
 def _launch_hold(owner: TaskOwner, ages: Ages) -> float:

@@ -388,6 +388,8 @@ class Deployment(Entity, frozen=True, kw_only=True):
     last_failed_at: float | None = None
     """When a task last ended before it ran; the launch back-off counts from there."""
     breaker: CircuitBreakerCount = CircuitBreakerCount()
+    baking_since: float | None = None
+    """When its bake time began; None before, and for one without."""
     steady: bool = False
     """Whether the steady state was already announced for the present run of steadiness."""
     image_digests: tuple[tuple[str, str], ...] = ()

@@ -220,6 +220,27 @@ def test_a_deployment_that_fails_is_rolled_back_by_its_circuit_breaker(
     assert f"(service web) rolling back to deployment {first['deployments'][0]['id']}." in messages
 
 
+def test_a_deployment_with_a_bake_time_stays_in_progress_while_its_service_is_stable(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    ecs.create_service(
+        cluster=cluster,
+        serviceName="web",
+        taskDefinition=family,
+        desiredCount=1,
+        deploymentConfiguration={"bakeTimeInMinutes": 5},
+    )
+    shown = settle(ecs, agent, cluster, "web")
+    ecs.get_waiter("services_stable").wait(cluster=cluster, services=["web"], WaiterConfig={"Delay": 1})
+    wait_until(
+        lambda: _deployment(ecs, shown).get("lifecycleStage") == "BAKE_TIME", "the deployment bakes", SETTLE_S
+    )
+    assert _deployment(ecs, shown)["status"] == "IN_PROGRESS"
+    assert shown["deploymentConfiguration"]["bakeTimeInMinutes"] == 5
+    ecs.update_service(cluster=cluster, service="web", deploymentConfiguration={"bakeTimeInMinutes": 0})
+    wait_until(lambda: _deployment(ecs, shown)["status"] == "SUCCESSFUL", "it has ended", SETTLE_S)
+
+
 def test_a_deployment_that_is_stopped_is_rolled_back(
     ecs: Any, cluster: str, family: str, agent: PlayedAgent
 ) -> None:

@@ -69,8 +69,11 @@ def render_service_deployment(deployment: Deployment, read: Reader) -> Document:
 def _stage(deployment: Deployment, service: Service | None, tasks: list[Task]) -> str:
     """How far a rolling deployment, or going back from it, has come.
 
-    The tasks that the service shall have are still starting, or are there and the others leave.
+    The tasks that the service shall have are still starting, or are there and the others leave, or are alone
+    and watched.
     """
+    if status_of(deployment) == "IN_PROGRESS" and deployment.baking_since is not None:
+        return "BAKE_TIME"
     wanted = deployment.rolls_back_to if status_of(deployment) == "ROLLBACK_IN_PROGRESS" else deployment.id
     counts = TaskCounts([task for task in tasks if task.deployment == wanted])
     return "CLEAN_UP" if service and counts.running >= service.desired_count else "SCALE_UP"

@@ -21,8 +21,8 @@ from controller.api.operations.services.refusals import refuse_unsupported
 from controller.api.operations.services.settings import (
     DEFAULT_MAXIMUM_PERCENT,
     DEFAULT_MINIMUM_HEALTHY_PERCENT,
-    check_circuit_breaker,
     check_client_token,
+    check_rolling,
     check_service_name,
     desired_count_of,
     grace_period_of,
@@ -53,7 +53,7 @@ def create_service(context: RequestContext, request: Document) -> Document:
     check_service_name(request["serviceName"])
     check_client_token(request)
     refuse_unsupported(request)
-    check_circuit_breaker(request, external=has_external_controller(request))
+    check_rolling(request, external=has_external_controller(request))
     if has_external_controller(request):
         check_external(request)
         capacity, definition = Capacity(DEFAULT_LAUNCH_TYPE), None

@@ -50,8 +50,6 @@ def _refuse_in_deployment_configuration(configuration: Document) -> None:
     for member in ("lifecycleHooks", "linearConfiguration", "canaryConfiguration", "earlySuccessCriteria"):
         if configuration.get(member):
             raise _unsupported(f"deploymentConfiguration.{member}", "leave it out")
-    if configuration.get("bakeTimeInMinutes"):
-        raise _unsupported("deploymentConfiguration.bakeTimeInMinutes", "leave it out")
 
 
 def _unsupported(feature: str, alternative: str) -> UnsupportedFeatureException:

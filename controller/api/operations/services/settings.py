@@ -26,6 +26,7 @@ KEPT_MEMBERS = (
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _CLIENT_TOKEN = re.compile(r"[!-~]{0,36}")
 _MINIMUM_PERCENTS = range(101)
+_BAKE_TIMES = range(1441)
 _PERCENTAGES = ("minimumHealthyPercent", "maximumPercent")
 _NEUTRAL = {"availabilityZoneRebalancing": "DISABLED"}
 """Values that mean the default; false and what is empty always do."""
@@ -104,14 +105,22 @@ def percentages_of(request: Document, minimum: int, maximum: int) -> tuple[int, 
     return minimum, maximum
 
 
-def check_circuit_breaker(request: Document, *, external: bool) -> None:
-    """deploymentCircuitBreaker has a threshold that failures can reach, in a service that is deployed by
-    rolling updates.
+def check_rolling(request: Document, *, external: bool) -> None:
+    """What watches a rolling update: deploymentCircuitBreaker has a threshold that failures can reach,
+    bakeTimeInMinutes is at most a day, and there are such updates.
 
     Raises:
-        InvalidParameterException: it has not.
+        InvalidParameterException: it is not so.
     """
-    breaker = request.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
+    configuration = request.get("deploymentConfiguration", {})
+    breaker = configuration.get("deploymentCircuitBreaker", {})
+    minutes = configuration.get("bakeTimeInMinutes", 0)
+    if minutes not in _BAKE_TIMES:
+        raise InvalidParameterException("bakeTimeInMinutes should be between 0 and 1440.")
+    if minutes and external:
+        raise InvalidParameterException(
+            "A bake time is only for services with the deployment controller ECS."
+        )
     if breaker.get("enable") and external:
         raise InvalidParameterException(
             "The deployment circuit breaker is only for services with the deployment controller ECS."

@@ -18,7 +18,7 @@ from controller.api.operations.services.finding import active_service
 from controller.api.operations.services.records import new_deployment, put_next
 from controller.api.operations.services.refusals import refuse_unsupported
 from controller.api.operations.services.settings import (
-    check_circuit_breaker,
+    check_rolling,
     grace_period_of,
     options_of,
     percentages_of,
@@ -44,7 +44,7 @@ def update_service(context: RequestContext, request: Document) -> Document:
     service = active_service(context, request)
     refuse_unsupported(request)
     check_controller(service, request)
-    check_circuit_breaker(request, external=is_external(service))
+    check_rolling(request, external=is_external(service))
     if is_external(service):
         return _update_external(context, service, request)
     if "capacityProviderStrategy" in request:

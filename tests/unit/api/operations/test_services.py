@@ -191,10 +191,23 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
         UnsupportedFeatureException,
         "alarms is not available",
     ),
-    "bake time": (
-        {"deploymentConfiguration": {"bakeTimeInMinutes": 1}},
-        UnsupportedFeatureException,
-        "bakeTimeInMinutes is not available",
+    "bake time of more than a day": (
+        {"deploymentConfiguration": {"bakeTimeInMinutes": 1441}},
+        InvalidParameterException,
+        "between 0 and 1440",
+    ),
+    "bake time of less than nothing": (
+        {"deploymentConfiguration": {"bakeTimeInMinutes": -1}},
+        InvalidParameterException,
+        "between 0 and 1440",
+    ),
+    "bake time with task sets": (
+        {
+            "deploymentController": {"type": "EXTERNAL"},
+            "deploymentConfiguration": {"bakeTimeInMinutes": 1},
+        },
+        InvalidParameterException,
+        "only for services with the deployment controller ECS",
     ),
     "hooks": (
         {"deploymentConfiguration": {"lifecycleHooks": [{"hookTargetArn": "x"}]}},
