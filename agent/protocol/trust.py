@@ -26,9 +26,12 @@ def certificates(pem: str) -> list[str]:
 def fingerprint(certificate: str) -> str:
     """``sha256:`` and the hexadecimal SHA-256 of a certificate, which is given in PEM.
 
-    Raises ``ValueError`` if it is none.
+    Raises ``ValueError`` if it is none, or more than one.
     """
-    return FINGERPRINT_PREFIX + hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
+    found = certificates(certificate)
+    if len(found) != 1:
+        raise ValueError("that is not one certificate")
+    return FINGERPRINT_PREFIX + hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest()
 
 
 def parse_fingerprint(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.protocol.trust import fingerprint
+from agent.protocol.trust import certificates, fingerprint
 from controller.api.errors import InvalidParameterException, ServerException
 from controller.api.operations.tls import DescribeTls, RotateTlsAuthority, TlsOperations
 from controller.tls.authority import issue, new_authority
@@ -36,7 +36,7 @@ async def test_the_present_authority_comes_first_and_the_former_ones_follow(api:
     assert before["certificateEndsAt"] > time.time() + 89 * 86_400
     after = operations.rotate_tls_authority(api.context(), RotateTlsAuthority())
     assert [each["fingerprint"] for each in after["authorities"][1:]] == [first["fingerprint"]]
-    assert after["authorities"][0]["fingerprint"] == fingerprint(tls.trusted_pem)
+    assert after["authorities"][0]["fingerprint"] == fingerprint(certificates(tls.trusted_pem)[0])
     assert "PRIVATE" not in str(after)
     forgotten = operations.rotate_tls_authority(api.context(), RotateTlsAuthority(forget_former=True))
     assert len(forgotten["authorities"]) == 1
