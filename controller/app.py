@@ -45,6 +45,7 @@ from controller.config import ControllerConfig
 from controller.gateway.gateway import Gateway
 from controller.http_server import HttpServer
 from controller.keyring import ClientProfile, Keyring, write_client_profile
+from controller.program import Program, find_source
 from controller.roles.issuing import RoleCredentialsIssuer
 from controller.secrets.resolver import SecretsResolver
 from controller.secrets.store import LocalSecrets
@@ -133,9 +134,10 @@ async def _serve_state(
     )
     metrics.register(ServiceUtilisation(state, gateway.utilisation))
     services = ServiceLoop(state, clock, config, ids, system_random)
+    program = Program(find_source())
     keys = InstanceKeys(keyring, state.names, system_random)
     tokens = JoinTokens(state.names, keys, system_random)
-    join_operations = JoinOperations(tokens, keys, lambda: present_fingerprint(tls))
+    join_operations = JoinOperations(tokens, keys, lambda: present_fingerprint(tls), program)
     front_door = FrontDoor(
         state=state,
         authenticator=authenticator,
@@ -154,6 +156,7 @@ async def _serve_state(
         *monitoring.routes(),
         *published_authorities(tls),
         *JoinDesk(state, tokens, ids, clock).routes(),
+        *program.routes(),
         *WireDesk(authenticator, gateway.wire).routes(),
     ]
     server = HttpServer(listening, routes, config.max_body_bytes, tls.context if tls else None)

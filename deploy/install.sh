@@ -128,14 +128,16 @@ install_program() {
     require_python
     # pip builds where the source is, and would leave its traces there.
     rm -rf "$staging"
-    mkdir -p "$staging/deploy"
+    mkdir -p "$staging"
     cp -a agent controller LICENSE README.md pyproject.toml "$staging"
-    cp -a deploy/systemd deploy/constraints.txt "$staging/deploy"
+    cp -a deploy "$staging"
     find "$staging" -name __pycache__ -prune -exec rm -rf {} +
     digest=$(cd "$staging" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
     RELEASE=$PREFIX/releases/$("$PYTHON" -c "$READ_VERSION" "$staging")-${digest:0:12}
     mkdir -p "$PREFIX/releases"
     ensure_environment "$RELEASE" homeport -c deploy/constraints.txt "$staging"
+    # The controller gives it to the machines that join.
+    [ -d "$RELEASE/source" ] || mv "$staging" "$RELEASE/source"
     rm -rf "$staging"
 }
 

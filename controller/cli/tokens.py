@@ -8,6 +8,7 @@ import click
 from agent.protocol.clock import SystemClock
 from agent.protocol.joining import parse_token
 from controller.cli.client import Answer, Client
+from controller.cli.join_line import join_line
 from controller.cli.options import data_dir_option, output_option
 from controller.cli.output import age, print_json, print_table
 from controller.cli.profile import load_profile
@@ -58,7 +59,8 @@ def create(
 ) -> None:
     """Make a token and print it. It is shown this once."""
     members = {"cluster": cluster, "endpoint": endpoint}
-    made = _client(data_dir).homeport(
+    client = _client(data_dir)
+    made = client.homeport(
         "CreateJoinToken",
         lifetimeS=ttl,
         uses=uses,
@@ -68,13 +70,15 @@ def create(
         print_json(made)
     else:
         click.echo(made["token"])
-    _explain(made)
+    _explain(made, join_line(client, made["endpoint"], made["token"]))
 
 
-def _explain(made: Answer) -> None:
+def _explain(made: Answer, line: str) -> None:
     """What to do with a token, beside the token itself, which scripts read."""
     machines = "one machine" if made["uses"] == 1 else f"{made['uses']} machines"
     _note(f"good until {_at(made['expiresAt'])} for {machines}; on each run: homeport agent --token TOKEN")
+    if line:
+        _note(f"or, where Homeport is not installed yet, paste this line:\n{line}")
     if any(part in made["endpoint"] for part in _LOOPBACK):
         _note(
             f"note that {made['endpoint']} is reached from this machine alone; let the controller listen on "

@@ -16,6 +16,7 @@ from controller.cli import options
 from controller.cli.client import Client
 from controller.cli.commands import agent_command, controller_command, controller_environment
 from controller.cli.errors import CommandFailed, ExitCode
+from controller.cli.join_line import join_line
 from controller.cli.profile import load_profile
 from controller.cli.settings import Settings, load_settings
 from controller.cli.supervise import ProcessChild, how, keep_running
@@ -75,6 +76,8 @@ async def _run(settings: Settings, *, with_agent: bool) -> None:
             children.append(await _start_agent(settings))
         if not stop.is_set():
             _say_welcome(settings, with_agent)
+            if settings.tls == "auto" and not settings.listen.is_loopback:
+                await asyncio.to_thread(_say_how_to_join, settings)
         async with asyncio.TaskGroup() as group:
             for child in children:
                 group.create_task(keep_running(child, stop, _say), name=f"keep {child.name} running")
@@ -188,6 +191,18 @@ Homeport is up: {runs} at {settings.local_url}
     )
     if settings.tls == "auto" and not settings.listen.is_loopback:
         _say_how_to_log_in(settings)
+
+
+def _say_how_to_join(settings: Settings) -> None:
+    client = Client(load_profile(settings.data_dir))
+    cluster = settings.cluster or "default"
+    made = client.homeport("CreateJoinToken", cluster=cluster, endpoint=settings.network_url)
+    line = join_line(client, made["endpoint"], made["token"])
+    click.echo(
+        f"""On the next machine, within the hour; 'homeport token create' makes lines for more:
+         {line or "homeport agent --token " + made["token"]}
+"""
+    )
 
 
 def _say_how_to_log_in(settings: Settings) -> None:

@@ -13,11 +13,12 @@ import msgspec
 from agent.protocol import joining
 from agent.protocol.arn import last_segment
 from controller.api.context import RequestContext
-from controller.api.errors import ResourceNotFoundException
+from controller.api.errors import ResourceNotFoundException, ServerException
 from controller.api.identifiers import cluster_name, resolve_cluster
 from controller.api.instance_keys import InstanceKeys, revoke
 from controller.api.join_tokens import DEFAULT_LIFETIME_S, JoinTokens, state_of
 from controller.config import ControllerConfig
+from controller.program import PROGRAM_PATH, Program
 from controller.state.entities import AccessKey, Document, JoinToken
 from controller.state.names import Names
 
@@ -64,14 +65,21 @@ class RenewAgentCredentials(msgspec.Struct, frozen=True, rename="camel"):
         return f"RenewAgentCredentials(exchange_id={self.exchange_id!r})"
 
 
+class DescribeProgram(msgspec.Struct, frozen=True, rename="camel"):
+    """Input of the operation of that name."""
+
+
 class JoinOperations:
     """The operations."""
 
-    def __init__(self, tokens: JoinTokens, keys: InstanceKeys, fingerprint: Callable[[], str]) -> None:
+    def __init__(
+        self, tokens: JoinTokens, keys: InstanceKeys, fingerprint: Callable[[], str], program: Program
+    ) -> None:
         """`fingerprint` gives that of the authority that vouches for this controller; empty without one."""
         self._tokens = tokens
         self._keys = keys
         self._fingerprint = fingerprint
+        self._program = program
 
     def create_join_token(self, context: RequestContext, request: CreateJoinToken) -> Document:
         """A new token; its text is told this once."""
@@ -138,6 +146,14 @@ class JoinOperations:
             )
         return dict(msgspec.to_builtins(self._keys.told(key)))
 
+    async def describe_program(self, _context: RequestContext, _request: DescribeProgram) -> Document:
+        """Where machines that join fetch the program, and its digest; nothing where it is not known."""
+        try:
+            archive = await self._program.archive()
+        except OSError as error:
+            raise ServerException(f"The program cannot be read: {error}.") from error
+        return {"path": PROGRAM_PATH, "sha256": archive.sha256} if archive else {}
+
     def typed(self) -> dict[str, tuple[type[msgspec.Struct], Any]]:
         """Every operation with the record that its input is decoded into."""
         return {
@@ -145,6 +161,7 @@ class JoinOperations:
             "ListJoinTokens": (ListJoinTokens, self.list_join_tokens),
             "RevokeJoinToken": (RevokeJoinToken, self.revoke_join_token),
             "RevokeAgentCredentials": (RevokeAgentCredentials, self.revoke_agent_credentials),
+            "DescribeProgram": (DescribeProgram, self.describe_program),
             "RenewAgentCredentials": (RenewAgentCredentials, self.renew_agent_credentials),
         }
 

@@ -228,6 +228,39 @@ def test_tokens_that_are_not_good_are_refused_with_what_to_do(lab: Lab) -> None:
     assert len(lab.connected()) == 1
 
 
+def test_the_line_to_paste_gets_the_program_and_hands_it_the_token(
+    tmp_path: Path, processes: TrackProcess
+) -> None:
+    lab = Lab(tmp_path, processes, "pasted")
+    result = subprocess.run(
+        [HOMEPORT, "token", "create", "--data-dir", lab.controller.data_dir],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=clean_environment(),
+    )
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("curl "))
+    assert line.endswith(f"./homeport/deploy/install.sh agent --token {result.stdout.strip()}")
+    machine = tmp_path / "machine"
+    machine.mkdir()
+
+    def paste(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", text], capture_output=True, text=True, timeout=60, check=False, cwd=machine
+        )
+
+    digest = line.partition("echo '")[2].partition(" ")[0]
+    other = paste(line.replace(digest, "0" * 64))
+    assert other.returncode != 0
+    assert not (machine / "homeport").exists(), "what is not the program that was meant is not unpacked"
+    # Whatever installing does to a machine, it must not do to this one: the script only tells its usage.
+    shown = paste(line + " --help")
+    assert shown.returncode == 0, shown.stderr
+    assert "./deploy/install.sh agent --token TOKEN" in shown.stdout
+    assert (machine / "homeport" / "agent" / "app.py").exists()
+
+
 def test_a_text_that_is_no_token_is_refused_and_not_shown(tmp_path: Path, processes: TrackProcess) -> None:
     agent = processes(JoiningAgent(tmp_path / "agent", "--token", "hpj1-half-a-tok")).start(wait=False)
     assert agent.wait(timeout_s=60) == NOT_STARTABLE

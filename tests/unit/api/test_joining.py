@@ -36,6 +36,7 @@ from controller.api.operations.joining import (
 )
 from controller.config import ControllerConfig
 from controller.keyring import Keyring
+from controller.program import Program
 from controller.state.changes import Cause
 from controller.state.codec import encode
 from controller.state.entities import AccessKey, ContainerInstance, JoinToken, QuarantinedTask
@@ -58,7 +59,7 @@ class Joining:
         source = random.Random(3)
         self.keys = InstanceKeys(KEYRING, api.state.names, source)
         self.tokens = JoinTokens(api.state.names, self.keys, source)
-        self.operations = JoinOperations(self.tokens, self.keys, lambda: FINGERPRINT)
+        self.operations = JoinOperations(self.tokens, self.keys, lambda: FINGERPRINT, Program(None))
         self.authenticator = Authenticator(api.state, KEYRING, api.clock, 300.0)
 
     def create(self, **members: Any) -> tuple[str, joining.JoinToken]:

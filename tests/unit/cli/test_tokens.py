@@ -54,6 +54,7 @@ def calls(stand_in: StandInController) -> list[tuple[str, dict[str, Any]]]:
 
     stand_in.answers |= {
         "HomeportV1.CreateJoinToken": create,
+        "HomeportV1.DescribeProgram": lambda members: {"path": "/homeport.tar.gz", "sha256": "0f"},
         "HomeportV1.ListJoinTokens": lambda members: {"joinTokens": [ENTRY], "credentials": [CREDENTIALS]},
         "HomeportV1.RevokeJoinToken": lambda members: {"joinToken": ENTRY},
         "HomeportV1.RevokeAgentCredentials": lambda members: {"containerInstanceArn": ARN, "revoked": 1},
@@ -81,14 +82,16 @@ def test_create_prints_the_token_alone_and_notes_beside_it(
     assert "for 2 machines" in err
     assert (noted in err) if noted else ("note that" not in err)
     expected = {"lifetimeS": 43_200.0, "uses": 2, "cluster": "lab", "endpoint": endpoint}
-    assert calls == [("HomeportV1.CreateJoinToken", expected)]
+    assert calls[0] == ("HomeportV1.CreateJoinToken", expected)
+    assert f"{endpoint}/homeport.tar.gz -o homeport.tgz && echo '0f  homeport.tgz' | sha256sum -c" in err
+    assert err.count(out.strip()) == 1
 
 
 def test_create_leaves_to_the_controller_what_is_not_said(calls: list[tuple[str, dict[str, Any]]]) -> None:
     code, out, _ = run("token", "create", "--output", "json")
     assert code == 0
     assert json.loads(out)["id"] == ID
-    assert calls == [("HomeportV1.CreateJoinToken", {"lifetimeS": 3600.0, "uses": 1})]
+    assert calls[0] == ("HomeportV1.CreateJoinToken", {"lifetimeS": 3600.0, "uses": 1})
 
 
 @pytest.mark.parametrize("ttl", ["", "h", "1", "1w", "-1h", "1.5h"])
@@ -128,3 +131,13 @@ def test_revoke_takes_a_token_or_a_container_instance(
     assert code == 0
     assert "revoked" in out
     assert calls == [(f"HomeportV1.{call}", members)]
+
+
+def test_a_controller_without_its_sources_gives_no_line_to_paste(
+    stand_in: StandInController, calls: list[tuple[str, dict[str, Any]]]
+) -> None:
+    stand_in.answers["HomeportV1.DescribeProgram"] = lambda members: {}
+    code, out, err = run("token", "create")
+    assert code == 0
+    assert out.startswith("hpj1-")
+    assert "curl" not in err
