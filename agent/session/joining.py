@@ -58,7 +58,8 @@ class Joining:
         if self._token is None:
             raise NotJoined(
                 "the credentials in the data directory are another machine's, of which this is a copy: on "
-                "the controller run 'homeport token create', and here 'homeport agent --token TOKEN'"
+                "the controller run 'homeport token create', and here the line that it prints or, where no "
+                "service runs the agent, 'homeport agent --token TOKEN'"
             )
         pending = await self._pending(self._token.id)
         request = self._request(self._token, pending, present, machine_id)

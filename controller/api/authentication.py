@@ -48,8 +48,8 @@ AGENT_OPERATIONS = frozenset(
 
 
 HOW_TO_JOIN = (
-    "On the controller run 'homeport token create', and on this machine 'homeport agent --token TOKEN' with "
-    "what it prints"
+    "On the controller run 'homeport token create', and on this machine the line that it prints or, where no "
+    "service runs the agent, 'homeport agent --token TOKEN'"
 )
 
 

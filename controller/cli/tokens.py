@@ -78,7 +78,7 @@ def _explain(made: Answer, line: str) -> None:
     machines = "one machine" if made["uses"] == 1 else f"{made['uses']} machines"
     _note(f"good until {_at(made['expiresAt'])} for {machines}; on each run: homeport agent --token TOKEN")
     if line:
-        _note(f"or, where Homeport is not installed yet, paste this line:\n{line}")
+        _note(f"or, where Homeport is to be installed, or runs as a service, paste this line:\n{line}")
     if any(part in made["endpoint"] for part in _LOOPBACK):
         _note(
             f"note that {made['endpoint']} is reached from this machine alone; let the controller listen on "
