@@ -41,7 +41,7 @@ def fetch_authorities(url: str, context: ssl.SSLContext) -> str:
 
 
 def without_verifying() -> ssl.SSLContext:
-    """For what is compared with a fingerprint afterwards, and for nothing else."""
+    """For what is compared with a fingerprint afterwards, and for whether anybody answers at all."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

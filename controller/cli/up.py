@@ -4,7 +4,6 @@ import asyncio
 import http.client
 import os
 import signal
-import ssl
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from controller.cli import options
 from controller.cli.client import Client
 from controller.cli.commands import agent_command, controller_command, controller_environment
 from controller.cli.errors import CommandFailed, ExitCode
+from controller.cli.first_contact import without_verifying
 from controller.cli.join_line import join_line
 from controller.cli.profile import load_profile
 from controller.cli.settings import Settings, load_settings
@@ -159,7 +159,7 @@ def _is_healthy(url: str) -> bool:
     parts = urlsplit(url)
     # Only whether something answers is asked here; the agent and the commands verify whom they talk to.
     connection = (
-        http.client.HTTPSConnection(parts.netloc, timeout=2, context=ssl._create_unverified_context())
+        http.client.HTTPSConnection(parts.netloc, timeout=2, context=without_verifying())
         if parts.scheme == "https"
         else http.client.HTTPConnection(parts.netloc, timeout=2)
     )
