@@ -109,3 +109,46 @@ def test_what_is_no_record_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
     strange: list[Any] = [b'{"number": "one"}\n']
     monkeypatch.setattr(Client, "stream", lambda *_: iter(strange))
     assert "no record of the wire" in CliRunner().invoke(main, ["wire"]).stderr
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_recording_has_everything_and_shows_the_same_without_a_controller(tmp_path: Path) -> None:
+    recording = tmp_path / "day.jsonl"
+    live = CliRunner().invoke(main, ["wire", "--task", TASK, "--record", str(recording)])
+    assert recording.read_bytes() == b"".join(map(line_of, ALL))
+    assert recording.stat().st_mode & 0o777 == 0o600
+    again = CliRunner().invoke(main, ["wire", "--task", TASK, "--replay", str(recording)])
+    assert again.exit_code == 0
+    assert again.stdout == live.stdout != ""
+    assert numbers("--replay", str(recording), "--heartbeats") == [1, 2, 3, 4, 5]
+
+
+def test_a_recording_is_shown_of_one_instance_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    recording = tmp_path / "day.jsonl"
+    recording.write_bytes(line_of(PAYLOAD) + line_of(replace(OTHER, instance="2" * 32)))
+    assert numbers("--replay", str(recording), "--instance", "22") == [3]
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "day.jsonl").write_text("mine")
+    result = CliRunner().invoke(main, ["wire", "--record", str(tmp_path / "day.jsonl")])
+    assert result.exit_code == 1
+    assert "record into a new file" in result.stderr
+    assert (tmp_path / "day.jsonl").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("streaming")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--record", "{folder}/none/day.jsonl"], "cannot be written"),
+        (["--replay", "{folder}/none.jsonl"], "cannot be read"),
+        (["--replay", "{folder}/a", "--record", "{folder}/b"], "not recorded again"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
+    given = [each.format(folder=tmp_path) for each in arguments]
+    result = CliRunner().invoke(main, ["wire", *given])
+    assert result.exit_code != 0
+    assert said in result.stderr
