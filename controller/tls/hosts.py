@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import psutil
@@ -49,8 +48,3 @@ def _is(host: str, property_: str) -> bool:
         return bool(getattr(ipaddress.ip_address(host.partition("%")[0]), property_))
     except ValueError:
         return False
-
-
-def without_ports(hosts: Sequence[str]) -> list[str]:
-    """The names and addresses alone."""
-    return list(hosts[: len(hosts) // 2])
