@@ -51,7 +51,8 @@ _apt() {
 settings_to_join() {
     local before='^(AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)|ECS_(BACKEND_HOST|CLUSTER)'
     before+='|HOMEPORT_(JOIN_TOKEN|CA_FILE|AUTHORITY_FINGERPRINT))='
-    { cat "$1" 2>/dev/null || true; cat; } | { grep -vE "$before|^$" || true; }
+    { cat "$1" 2>/dev/null || true; cat; } | { grep -vE "$before|^$" || true; } |
+        tac | awk -F= '!seen[$1]++' | tac # of those with one name the last counts
     echo "HOMEPORT_JOIN_TOKEN=$HOMEPORT_JOIN_TOKEN"
 }
 

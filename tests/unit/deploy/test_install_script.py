@@ -143,7 +143,7 @@ def test_a_token_takes_the_place_of_what_said_where_the_machine_belonged(
         file.write_text(before)
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", '. deploy/lib/install.sh; settings_to_join "$0"', file],
-        input="HOMEPORT_JOIN_TOKEN=stale\nECS_LOGLEVEL=debug\n\n",
+        input="HOMEPORT_JOIN_TOKEN=stale\nECS_LOGLEVEL=info\n\nECS_LOGLEVEL=debug\n",
         capture_output=True,
         text=True,
         timeout=60,
