@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 from msgspec.structs import replace
 
 from agent.protocol.joining import parse_token, token_text
-from agent.protocol.signing import Credentials
+from agent.protocol.signing import Credentials, sign
 from controller.cli.client import ApiError, Client
 from controller.keyring import ClientProfile, load_client_profile
 from tests.support.fixtures import TrackProcess
@@ -110,6 +115,27 @@ class Lab:
             if instance["agentConnected"]
         ]
 
+    def get(self, path: str, credentials: Credentials) -> tuple[int, str]:
+        """The answer to a signed request for what is otherwise a websocket."""
+        url = self.controller.endpoint + path
+        signed = sign(
+            method="GET",
+            url=url,
+            headers={},
+            body=b"",
+            credentials=credentials,
+            service="ecs",
+            region=self.profile.region,
+            now=time.time(),
+        )
+        context = ssl.create_default_context(cafile=self.controller.ca_file)
+        try:
+            with urlopen(Request(url, headers=signed), timeout=10, context=context) as answer:
+                return int(answer.status), answer.read().decode()
+        except HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read().decode()
+
     def as_agent(self, agent: JoiningAgent) -> Client:
         """A client with an agent's credentials, as somebody who has stolen them."""
         credentials = agent.credentials
@@ -152,6 +178,14 @@ def test_two_machines_join_with_a_token_act_for_themselves_alone_and_can_be_shut
         assert refused.value.code == "AccessDeniedException"
     with pytest.raises(ApiError, match="AccessDeniedException"):
         thief.homeport("CreateJoinToken", cluster=lab.cluster)
+    for path, cluster, instance in (
+        ("/acs/ws", "clusterArn", "containerInstanceArn"),
+        ("/tcs/ws", "cluster", "containerInstance"),
+    ):
+        query = urlencode({cluster: lab.cluster, instance: other})
+        status, said = lab.get(f"{path}?{query}", first.credentials)
+        assert (status, list(json.loads(said))) == (400, ["AccessDeniedException"])
+        assert "homeport token create" in said
 
     # Neither the token nor any setting is needed from now on.
     first.stop()

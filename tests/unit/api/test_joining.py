@@ -25,6 +25,7 @@ from controller.api.errors import (
 from controller.api.instance_keys import LIFETIME_S, InstanceKeys
 from controller.api.instance_permissions import CHECKS, authorise_instance
 from controller.api.join_tokens import KEPT_AFTER_END_S, JoinRefused, JoinTokens
+from controller.api.operations.homeport import EnsureAgentAccessKey, HomeportOperations
 from controller.api.operations.joining import (
     CreateJoinToken,
     JoinOperations,
@@ -284,6 +285,17 @@ def test_renewed_credentials_follow_each_other_and_the_one_before_stays_good(joi
     with pytest.raises(UnrecognizedClientException):
         joining_.caller(first)
     assert third not in (first, second)
+
+
+def test_an_unmodified_agent_still_gets_the_key_of_its_whole_cluster(joining_: Joining) -> None:
+    bound = joining_.join().access_key_id
+    operations = HomeportOperations(KEYRING, random.Random(5))
+    pair = operations.ensure_agent_access_key(joining_.api.context(), EnsureAgentAccessKey())
+    assert pair["accessKeyId"] != bound
+    caller = joining_.caller(pair["accessKeyId"], pair["secretAccessKey"])
+    assert (caller.cluster, caller.instance) == ("default", "")
+    for instance in ("1" * 32, "2" * 32):
+        authorise_connection(caller, "Poll", "default", instance)
 
 
 def test_a_key_of_a_whole_cluster_is_not_renewed(joining_: Joining) -> None:
