@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from controller.scheduler.daemons import daemon_reservations, with_reserved
 from controller.scheduler.demand import Demand
 from controller.scheduler.query import InstanceFacts
 from controller.scheduler.seats import Candidate
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def candidates_of(read: Reader, cluster: str, group: str, *, with_groups: bool = False) -> list[Candidate]:
-    """Every container instance of a cluster that is not INACTIVE, with what its tasks hold.
+    """Every container instance of a cluster that is not INACTIVE, with what its tasks hold and what is kept
+    for daemon services.
 
     `group` is the placement's (`service:NAME`, or a standalone task's). Ask `with_groups` when the
     request's constraints ask for groups (`Constraints.asks_for_groups`): it looks at every task.
@@ -26,11 +31,18 @@ def candidates_of(read: Reader, cluster: str, group: str, *, with_groups: bool =
         for task in read.select(LIVE_TASKS_OF_GROUP, (cluster, group)).values()
         if task.desired_status == "RUNNING"
     )
-    return [
+    reserved = daemon_reservations(read, cluster, group)
+    candidates = [
         candidate_of(read, instance, group_tasks[instance.id], with_groups=with_groups)
         for instance in read.select(INSTANCES_BY_CLUSTER, cluster).values()
         if instance.status != "INACTIVE"
     ]
+    return [_with_reserved(candidate, reserved) for candidate in candidates] if reserved else candidates
+
+
+def _with_reserved(candidate: Candidate, reserved: Mapping[str, list[Demand]]) -> Candidate:
+    demands = reserved.get(candidate.instance.id)
+    return replace(candidate, usage=with_reserved(candidate.usage, demands)) if demands else candidate
 
 
 def candidate_of(

@@ -3,13 +3,13 @@ lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from controller.scheduler.constraints import UNCONSTRAINED, Constraints
 from controller.scheduler.demand import Demand
-from controller.scheduler.query import InstanceFacts, matches
+from controller.scheduler.query import Expression, InstanceFacts, matches
 from controller.scheduler.strategies import Strategy
 from controller.state.entities import ContainerInstance
 from controller.state.usage import InstanceUsage
@@ -169,9 +169,17 @@ def _has_attributes(seat: Seat) -> bool:
     return not _missing_attributes(seat)
 
 
+def has_attributes(instance: ContainerInstance, demand: Demand) -> bool:
+    """Whether an instance has the attributes that a task demands."""
+    return not _attributes_lacking(instance, demand)
+
+
 def _missing_attributes(seat: Seat) -> list[str]:
-    demand = seat.request.demand
-    present = {attribute.name: attribute.value for attribute in seat.candidate.instance.attributes}
+    return _attributes_lacking(seat.candidate.instance, seat.request.demand)
+
+
+def _attributes_lacking(instance: ContainerInstance, demand: Demand) -> list[str]:
+    present = {attribute.name: attribute.value for attribute in instance.attributes}
     missing = [name for name in demand.required_attributes if name not in present]
     for attribute in demand.platform:
         if present.get(attribute.name, attribute.value) != attribute.value:
@@ -269,7 +277,11 @@ def _is_member(seat: Seat) -> bool:
     members = seat.request.constraints.members
     if not members:
         return True
-    facts = seat.facts
+    return is_member(seat.facts, members)
+
+
+def is_member(facts: InstanceFacts, members: Iterable[Expression]) -> bool:
+    """Whether an instance matches every memberOf expression."""
     return all(matches(expression, facts) for expression in members)
 
 

@@ -70,7 +70,7 @@ def apply(
 ) -> None:
     """Put what a decision says. `launched` is what its starts start: needed if there are any."""
     service = view.service
-    _put_records(transaction, service, decision)
+    _put_records(transaction, view, decision)
     for task_id in decision.counted:
         _mark(transaction, service, task_id, failure_counted=True)
     for task_id in decision.seen_healthy:
@@ -98,8 +98,9 @@ def apply(
         _record(transaction, service, announcement, ids)
 
 
-def _put_records(transaction: Transaction, service: Service, decision: Decision) -> None:
+def _put_records(transaction: Transaction, view: ServiceView, decision: Decision) -> None:
     """Put the service, its deployments and its task sets as they are now."""
+    service = view.service
     for deployment in decision.deployments:
         transaction.put(deployment)
     for deployment in decision.removed:
@@ -107,6 +108,10 @@ def _put_records(transaction: Transaction, service: Service, decision: Decision)
     if decision.service_status != service.status:
         ended = replace(service, status=decision.service_status, deleted_at=transaction.now)
         transaction.put(ended, "its last task has ended")
+    if view.daemon is not None and service.status == "ACTIVE":
+        stored = transaction.get(Service, service.key)
+        if stored is not None and stored.desired_count != service.desired_count:
+            transaction.put(service, f"{service.desired_count} container instances match")
     if decision.restored is not None:
         transaction.put(decision.restored, "settings of the deployment restored that it goes back to")
     for task_set in decision.task_sets:

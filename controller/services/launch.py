@@ -7,6 +7,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from controller.scheduler.candidates import candidates_of
 from controller.scheduler.capacity import distribute
 from controller.scheduler.constraints import parse_constraints
@@ -16,6 +18,7 @@ from controller.scheduler.placement import PlacementRequest, place, place_for_pr
 from controller.scheduler.strategies import parse_strategies
 from controller.services.apply import Launched, service_group
 from controller.services.balance import Place, Places
+from controller.services.daemon import PlaceOn
 from controller.services.revisions import settings_of
 from controller.state.entities import Service, TaskDefinition, TaskOwner, task_definition_key
 from controller.state.indexes import LIVE_TASKS_OF_SERVICE
@@ -47,7 +50,11 @@ class Launch:
         """Asks for places for tasks of a deployment or task set; a service without one has none."""
         return partial(self._places, owner)
 
-    def _places(self, owner: TaskOwner | None, count: int) -> Places:
+    def place_on(self, owner: TaskOwner | None) -> PlaceOn:
+        """Asks for a place for one task on each of some instances."""
+        return lambda instances: self._places(owner, len(instances), instances)
+
+    def _places(self, owner: TaskOwner | None, count: int, instances: frozenset[str] | None = None) -> Places:
         if owner is None:
             return Places()
         definition = self._read.get(TaskDefinition, task_definition_key(owner.family, owner.revision))
@@ -71,6 +78,9 @@ class Launch:
         candidates = candidates_of(
             self._read, service.cluster, request.group, with_groups=constraints.asks_for_groups
         )
+        if instances is not None:
+            request = replace(request, constraints=replace(constraints, distinct_instance=True))
+            candidates = [item for item in candidates if item.instance.id in instances]
         strategy = settings_of(owner, service).get("capacityProviderStrategy", ())
         if strategy:
             names = distribute(strategy, self._present(owner), count)
@@ -79,7 +89,10 @@ class Launch:
             plan = place(request, candidates, self._random)
             providers = [""] * len(plan.placements)
         self.launched = Launched(definition, demand, tuple(providers))
-        return Places(plan.placements, explain(plan.refusals) if plan.shortfall else None)
+        refusals = [
+            item for item in plan.refusals if instances is None or item.instance_id not in plan.placements
+        ]
+        return Places(plan.placements, explain(refusals) if plan.shortfall else None)
 
     def _present(self, owner: TaskOwner) -> Counter[str]:
         """Tasks of a deployment or task set that are to run, by capacity provider."""

@@ -16,7 +16,7 @@ from controller.services.agenda import Agenda
 from controller.services.ages import Ages
 from controller.services.apply import Ids, apply
 from controller.services.launch import Launch
-from controller.services.step import Announcement, Decision, step
+from controller.services.step import Announcement, Decision, step, step_daemon
 from controller.services.task_sets import is_external, step_task_sets
 from controller.services.view import ServiceView, view_of
 from controller.state.changes import Cause, Change
@@ -30,7 +30,7 @@ from controller.state.entities import (
     service_key,
 )
 from controller.state.flusher import StoreUnavailable, TooManyPendingWrites
-from controller.state.indexes import TASKS_ON_INSTANCE
+from controller.state.indexes import DAEMON_SERVICES, TASKS_ON_INSTANCE
 from controller.state.kernel import State
 from controller.state.lifecycle import holds_resources
 
@@ -129,15 +129,18 @@ class ServiceLoop:
             elif isinstance(entity, ContainerInstance):
                 self._on_instance(entity)
             elif isinstance(entity, InstanceConnection):
+                self._mark_daemons(entity.cluster)
                 self._mark_waiting(entity.cluster)
 
     def _on_task(self, old: object, task: Task) -> None:
         if task.service:
             self._mark(service_key(task.cluster, task.service))
         if isinstance(old, Task) and holds_resources(old) and not holds_resources(task):
+            self._mark_daemons(task.cluster)
             self._mark_waiting(task.cluster)
 
     def _on_instance(self, instance: ContainerInstance) -> None:
+        self._mark_daemons(instance.cluster)
         for task in self._state.read().select(TASKS_ON_INSTANCE, instance.key).values():
             if task.service:
                 self._mark(service_key(task.cluster, task.service))
@@ -146,6 +149,11 @@ class ServiceLoop:
     def _mark(self, key: str) -> None:
         self._agenda.mark(key, self._clock.monotonic())
         self._wake.set()
+
+    def _mark_daemons(self, cluster: str) -> None:
+        """Daemon services follow the instances, and wait for the last of other tasks on those that leave."""
+        for key in self._state.read().select(DAEMON_SERVICES, cluster):
+            self._mark(key)
 
     def _mark_waiting(self, cluster: str) -> None:
         for key in self._waiting_for_room[cluster]:
@@ -238,6 +246,8 @@ class ServiceLoop:
 def _decide(view: ServiceView, launch: Launch) -> Decision:
     if is_external(view.service):
         return step_task_sets(view, launch.place_for)
+    if view.daemon is not None:
+        return step_daemon(view, view.daemon, launch.place_on(view.primary))
     return step(view, launch.place_for(view.primary))
 
 

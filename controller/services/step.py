@@ -6,6 +6,9 @@ does no harm and a repeated one changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 from msgspec.structs import replace
 
@@ -14,9 +17,10 @@ from controller.services.backoff import FREE_FAILURES, failed_rounds, launch_del
 from controller.services.bake import baked
 from controller.services.balance import Balance, Budget, Place, balance
 from controller.services.breaker_rules import watches
+from controller.services.daemon import PlaceOn, balance_daemon
 from controller.services.revisions import ended, settings_of, status_of
 from controller.services.rollout import Outcomes, count_outcomes, settle_older
-from controller.services.view import REPLACED_UNHEALTHY, ServiceView, TaskView
+from controller.services.view import REPLACED_UNHEALTHY, Daemon, ServiceView, TaskView
 from controller.state.entities import Deployment, Service, ServiceStatus, TaskSet
 
 STARTS_PER_STEP = 500
@@ -82,9 +86,22 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Look again after so many seconds, whatever happens."""
 
 
+Arrange = Callable[[list[TaskView], list[TaskView], Budget], Balance]
+"""The arithmetic of a scheduling strategy: tasks that are to stay, tasks to be replaced, and the budget."""
+
+
 def step(view: ServiceView, place: Place) -> Decision:
     """Decide what to do about a service now. `place` asks the scheduler for places of the PRIMARY
     deployment's tasks."""
+    return _step(view, partial(balance, place=place))
+
+
+def step_daemon(view: ServiceView, daemon: Daemon, place_on: PlaceOn) -> Decision:
+    """The same for a service with the scheduling strategy DAEMON."""
+    return _step(view, partial(balance_daemon, daemon=daemon, place_on=place_on))
+
+
+def _step(view: ServiceView, arrange: Arrange) -> Decision:
     if view.primary is None:
         return Decision(summary="has no deployment", service_status=view.service.status)
     outcomes = count_outcomes(view, view.primary)
@@ -97,7 +114,7 @@ def step(view: ServiceView, place: Place) -> Decision:
     replaced = [task for task in live if task.id not in kept]
     hold_s = launch_delay(outcomes.primary) if outcomes.newly_failed else view.launch_hold_s
     may_launch = hold_s <= 0 and not _has_failed(outcomes.primary)
-    result = balance(keep, replaced, _budget(view, outcomes.primary, may_launch=may_launch), place)
+    result = arrange(keep, replaced, _budget(view, outcomes.primary, may_launch=may_launch))
     steady = _is_steady(view, keep, outcomes.primary)
     if watched:
         outcomes = replace(outcomes, primary=breaker.with_results(view, outcomes.primary, result))

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
+from controller.scheduler.daemons import matching_instances
 from controller.scheduler.strategies import ZONE_ATTRIBUTE, parse_strategies
 from controller.services.ages import Ages
 from controller.services.backoff import launch_delay
@@ -25,13 +27,15 @@ from controller.state.entities import (
 )
 from controller.state.image_pins import owner_of, runs_another_image
 from controller.state.indexes import (
+    DAEMON_SERVICES,
     DEPLOYMENTS_OF_SERVICE,
     LIVE_TASKS_OF_SERVICE,
     TASK_SETS_OF_SERVICE,
+    TASKS_ON_INSTANCE,
     UNCOUNTED_EXITS,
     UNCOUNTED_FAILED_STARTS,
 )
-from controller.state.lifecycle import health_status, is_running
+from controller.state.lifecycle import health_status, holds_resources, is_running
 
 if TYPE_CHECKING:
     from controller.state.kernel import Reader
@@ -96,6 +100,17 @@ class Exit(msgspec.Struct, frozen=True, gc=False):
     """stoppedReason."""
 
 
+class Daemon(msgspec.Struct, frozen=True):
+    """Where a daemon service's tasks are, and are to be."""
+
+    instances: tuple[str, ...]
+    """Ids of the instances that are to have a task each."""
+    needed: frozenset[str] = frozenset()
+    """Ids of instances on their way out with tasks that are no daemon service's: its task leaves last."""
+    occupied: frozenset[str] = frozenset()
+    """Ids of instances where a task of the service has not ended, a stopping one too."""
+
+
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """A service at one moment."""
 
@@ -106,6 +121,8 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     task_sets: tuple[TaskSet, ...] = ()
     """Those of a service with the deployment controller EXTERNAL, the PRIMARY one first, then the oldest."""
     tasks: tuple[TaskView, ...] = ()
+    daemon: Daemon | None = None
+    """Only of a service with the scheduling strategy DAEMON."""
     failed_starts: tuple[FailedStart, ...] = ()
     exits: tuple[Exit, ...] = ()
     """Read only if a circuit breaker counts them."""
@@ -218,6 +235,9 @@ def view_of(
         key=lambda task_set: (task_set.status != "PRIMARY", task_set.created_at, task_set.id),
     )
     task_set_holds_s = {task_set.id: _launch_hold(task_set, ages) for task_set in task_sets}
+    daemon = _daemon(read, service, primary, tasks) if primary is not None else None
+    if daemon is not None and service.status == "ACTIVE":
+        service = replace(service, desired_count=len(daemon.instances))
     ages.forget_unasked()
     return ServiceView(
         service=service,
@@ -229,6 +249,7 @@ def view_of(
             FailedStart(task.id, task.deployment or "", task.launch_round, task.stopped_reason)
             for task in read.select(UNCOUNTED_FAILED_STARTS, service.key).values()
         ),
+        daemon=daemon,
         exits=_exits(read, service, primary),
         launch_hold_s=hold_s,
         task_set_holds_s=task_set_holds_s,
@@ -240,6 +261,29 @@ def view_of(
         repeats_steady=repeats_steady,
         now=now,
     )
+
+
+def _daemon(
+    read: Reader, service: Service, primary: Deployment, tasks: tuple[TaskView, ...]
+) -> Daemon | None:
+    definition = read.get(TaskDefinition, task_definition_key(primary.family, primary.revision))
+    if service.scheduling_strategy != "DAEMON" or definition is None:
+        return None
+    occupied = frozenset(task.instance for task in tasks)
+    if service.status != "ACTIVE":
+        return Daemon(instances=(), occupied=occupied)
+    leaving = {task.instance for task in tasks if task.displaced}
+    return Daemon(
+        instances=tuple(matching_instances(read, service, definition)),
+        needed=frozenset(item for item in leaving if _has_other_tasks(read, service.cluster, item)),
+        occupied=occupied,
+    )
+
+
+def _has_other_tasks(read: Reader, cluster: str, instance: str) -> bool:
+    daemons = {service.name for service in read.select(DAEMON_SERVICES, cluster).values()}
+    tasks = read.select(TASKS_ON_INSTANCE, instance_key(cluster, instance)).values()
+    return any(task.service not in daemons for task in tasks if holds_resources(task))
 
 
 def bake_time(service: Service) -> float:

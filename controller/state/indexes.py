@@ -143,6 +143,14 @@ INSTANCES_BY_CLUSTER: Index[ContainerInstance] = Index(
 SERVICES_BY_CLUSTER: Index[Service] = Index(Service, lambda service: (service.cluster,))
 """Services by cluster, INACTIVE ones too."""
 
+DAEMON_SERVICES: Index[Service] = Index(
+    Service,
+    lambda service: (
+        (service.cluster,) if service.scheduling_strategy == "DAEMON" and service.status == "ACTIVE" else ()
+    ),
+)
+"""ACTIVE services with the scheduling strategy DAEMON, by cluster."""
+
 DEPLOYMENTS_OF_SERVICE: Index[Deployment] = Index(
     Deployment, lambda deployment: (service_key(deployment.cluster, deployment.service),)
 )
@@ -211,6 +219,7 @@ INDEXES: tuple[Index[Any], ...] = (
     LIVE_TASKS_OF_DEFINITION,
     INSTANCES_BY_CLUSTER,
     SERVICES_BY_CLUSTER,
+    DAEMON_SERVICES,
     DEPLOYMENTS_OF_SERVICE,
     DEFINITIONS_OF_FAMILY,
     DEFINITIONS_TO_DELETE,

@@ -120,7 +120,6 @@ def test_unknown_services_fail_the_waiter_at_once(ecs: Any, cluster: str) -> Non
 @pytest.mark.parametrize(
     "request_",
     [
-        {"schedulingStrategy": "DAEMON"},
         {"deploymentController": {"type": "CODE_DEPLOY"}},
         {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
         {"loadBalancers": [{"targetGroupArn": "x", "containerName": "web", "containerPort": 80}]},
@@ -136,6 +135,27 @@ def test_what_cannot_be_done_is_refused_by_name(
         ecs.create_service(
             cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1, **request_
         )
+
+
+def test_a_daemon_service_has_a_task_on_the_instance_and_no_desired_count_of_its_own(
+    ecs: Any, cluster: str, family: str, agent: PlayedAgent
+) -> None:
+    created = ecs.create_service(
+        cluster=cluster, serviceName="web", taskDefinition=family, schedulingStrategy="DAEMON"
+    )["service"]
+    assert (created["schedulingStrategy"], created["desiredCount"]) == ("DAEMON", 1)
+    percentages = created["deploymentConfiguration"]
+    assert (percentages["maximumPercent"], percentages["minimumHealthyPercent"]) == (100, 0)
+    shown = settle(ecs, agent, cluster, "web")
+    ecs.get_waiter("services_stable").wait(cluster=cluster, services=["web"], WaiterConfig={"Delay": 1})
+    assert (shown["desiredCount"], shown["runningCount"]) == (1, 1)
+    assert ecs.list_services(cluster=cluster, schedulingStrategy="DAEMON")["serviceArns"] == [
+        shown["serviceArn"]
+    ]
+    for refused in ({"desiredCount": 2}, {"deploymentConfiguration": {"maximumPercent": 200}}):
+        with pytest.raises(ecs.exceptions.InvalidParameterException, match="daemon scheduling strategy"):
+            ecs.update_service(cluster=cluster, service="web", **refused)
+    assert ecs.delete_service(cluster=cluster, service="web")["service"]["status"] == "DRAINING"
 
 
 def test_the_paginator_lists_every_service_once(ecs: Any, cluster: str, family: str) -> None:

@@ -158,3 +158,31 @@ def test_a_crashing_image_is_rolled_back_and_the_service_answers_all_along(homep
     assert any("deployment failed: tasks failed to start." in message for message in messages)
     crashed = [task for task in homeport.tasks("STOPPED") if task["taskDefinitionArn"] != good]
     assert {task["stopCode"] for task in crashed} <= {"EssentialContainerExited", "ServiceSchedulerInitiated"}
+
+
+def test_a_daemon_service_is_updated_in_place_and_leaves_an_instance_last(homeport: Homeport) -> None:
+    homeport.ecs(
+        "CreateService",
+        serviceName="daemon",
+        taskDefinition=homeport.register("daemon", web("1")),
+        schedulingStrategy="DAEMON",
+    )
+    assert homeport.wait_until_stable("daemon")["desiredCount"] == 1
+    homeport.eventually(lambda: len(homeport.containers()) == 1, "it runs")
+    second = homeport.register("daemon", web("2"))
+    homeport.ecs("UpdateService", service="daemon", taskDefinition=second)
+    homeport.wait_until_stable("daemon")
+    (daemon,) = homeport.tasks()
+    assert daemon["taskDefinitionArn"].endswith(second)
+    other = homeport.run_task(homeport.register("other", {**web(), "command": ["sleep", "600"]}))
+    homeport.wait_for_status(other, "RUNNING")
+    (instance,) = homeport.instances()
+    state = {"containerInstances": [instance["containerInstanceArn"]]}
+    homeport.ecs("UpdateContainerInstancesState", status="DRAINING", **state)
+    homeport.eventually(lambda: homeport.service("daemon")["desiredCount"] == 0, "none is desired any more")
+    assert set(homeport.containers()) == {daemon["taskArn"], other}
+    homeport.ecs("StopTask", task=other)
+    homeport.eventually(lambda: not homeport.containers(), "the daemon has left last")
+    homeport.ecs("UpdateContainerInstancesState", status="ACTIVE", **state)
+    homeport.eventually(lambda: len(homeport.containers()) == 1, "the daemon is back")
+    assert homeport.service("daemon")["desiredCount"] == 1

@@ -15,6 +15,12 @@ from controller.api.operations.launch_rules import (
     check_network,
     placement_of,
 )
+from controller.api.operations.services.daemon import (
+    DAEMON,
+    DAEMON_MAXIMUM_PERCENT,
+    DAEMON_MINIMUM_HEALTHY_PERCENT,
+    check_daemon,
+)
 from controller.api.operations.services.external import check_external
 from controller.api.operations.services.records import new_deployment
 from controller.api.operations.services.refusals import refuse_unsupported
@@ -31,6 +37,7 @@ from controller.api.operations.services.settings import (
 )
 from controller.api.render.service import primary_deployment, render_service
 from controller.api.tags import parse_tags
+from controller.scheduler.daemons import matching_instances
 from controller.services.task_sets import has_external_controller
 from controller.state.entities import (
     Cluster,
@@ -41,6 +48,9 @@ from controller.state.entities import (
 )
 from controller.state.history import retire_deployment
 from controller.state.indexes import DEPLOYMENTS_OF_SERVICE
+
+_REPLICA_PERCENTAGES = (DEFAULT_MINIMUM_HEALTHY_PERCENT, DEFAULT_MAXIMUM_PERCENT)
+_DAEMON_PERCENTAGES = (DAEMON_MINIMUM_HEALTHY_PERCENT, DAEMON_MAXIMUM_PERCENT)
 
 
 def create_service(context: RequestContext, request: Document) -> Document:
@@ -54,13 +64,23 @@ def create_service(context: RequestContext, request: Document) -> Document:
     check_client_token(request)
     refuse_unsupported(request)
     check_rolling(request, external=has_external_controller(request))
+    is_daemon = request.get("schedulingStrategy") == DAEMON
+    if is_daemon:
+        check_daemon(request)
     if has_external_controller(request):
         check_external(request)
         capacity, definition = Capacity(DEFAULT_LAUNCH_TYPE), None
     else:
-        capacity = capacity_of(context.read, request, cluster)
+        capacity = (
+            Capacity(request.get("launchType", DEFAULT_LAUNCH_TYPE))
+            if is_daemon
+            else capacity_of(context.read, request, cluster)
+        )
         definition = _definition(context, request, capacity.launch_type)
     service = _new_service(context, cluster, request, capacity)
+    if is_daemon and definition is not None:
+        matching = matching_instances(context.read, service, definition)
+        service = replace(service, desired_count=len(matching))
     existing = context.read.get(Service, service_key(cluster.name, service.name))
     if existing is not None and existing.status != "INACTIVE":
         _check_same(context, existing, service, definition)
@@ -87,12 +107,14 @@ def _definition(context: RequestContext, request: Document, launch_type: str) ->
 
 
 def _new_service(context: RequestContext, cluster: Cluster, request: Document, capacity: Capacity) -> Service:
-    minimum, maximum = percentages_of(request, DEFAULT_MINIMUM_HEALTHY_PERCENT, DEFAULT_MAXIMUM_PERCENT)
+    is_daemon = request.get("schedulingStrategy") == DAEMON
+    defaults = _DAEMON_PERCENTAGES if is_daemon else _REPLICA_PERCENTAGES
+    minimum, maximum = percentages_of(request, *defaults)
     return Service(
         cluster=cluster.name,
         name=request["serviceName"],
-        scheduling_strategy="REPLICA",
-        desired_count=desired_count_of(request),
+        scheduling_strategy=request.get("schedulingStrategy", "REPLICA"),
+        desired_count=0 if is_daemon else desired_count_of(request),
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
         launch_type=capacity.launch_type,

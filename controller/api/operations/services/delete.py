@@ -19,7 +19,8 @@ def delete_service(context: RequestContext, request: Document) -> Document:
     if service.status == "INACTIVE":
         raise ServiceNotFoundException
     if service.status == "ACTIVE":
-        if service.desired_count > 0 and not request.get("force"):
+        is_replica = service.scheduling_strategy == "REPLICA"
+        if is_replica and service.desired_count > 0 and not request.get("force"):
             raise InvalidParameterException("The service cannot be stopped while it is scaled above 0.")
         service = replace(service, status="DRAINING", desired_count=0)
         with context.transaction() as transaction:

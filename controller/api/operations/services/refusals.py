@@ -30,12 +30,8 @@ def refuse_unsupported(request: Document) -> None:
     controller = request.get("deploymentController", {}).get("type", "ECS")
     if controller == "CODE_DEPLOY":
         raise _unsupported("The deployment controller CODE_DEPLOY", "use ECS, or EXTERNAL with task sets")
-    if request.get("schedulingStrategy") == "DAEMON":
-        raise _unsupported(
-            "The scheduling strategy DAEMON",
-            "use REPLICA with a distinctInstance placement constraint and as many tasks as container "
-            "instances",
-        )
+    if request.get("schedulingStrategy") == "DAEMON" and request.get("capacityProviderStrategy"):
+        raise _unsupported("capacityProviderStrategy of a daemon service", "use placementConstraints")
     if request.get("availabilityZoneRebalancing") == "ENABLED":
         raise _unsupported("availabilityZoneRebalancing", "use a spread placement strategy and DISABLED")
     _refuse_in_deployment_configuration(request.get("deploymentConfiguration", {}))

@@ -13,6 +13,7 @@ from controller.api.operations.launch_rules import (
     placement_of,
     strategy_of,
 )
+from controller.api.operations.services.daemon import DAEMON, check_daemon
 from controller.api.operations.services.external import check_controller, check_external_update
 from controller.api.operations.services.finding import active_service
 from controller.api.operations.services.records import new_deployment, put_next
@@ -45,6 +46,9 @@ def update_service(context: RequestContext, request: Document) -> Document:
     refuse_unsupported(request)
     check_controller(service, request)
     check_rolling(request, external=is_external(service))
+    if service.scheduling_strategy == DAEMON:
+        refuse_unsupported({**request, "schedulingStrategy": DAEMON})
+        check_daemon(request)
     if is_external(service):
         return _update_external(context, service, request)
     if "capacityProviderStrategy" in request:

@@ -151,7 +151,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
         InvalidParameterException,
         "cpu or memory",
     ),
-    "daemon": ({"schedulingStrategy": "DAEMON"}, UnsupportedFeatureException, "DAEMON is not available"),
+    "daemon with a desired count": (
+        {"schedulingStrategy": "DAEMON", "desiredCount": 1},
+        InvalidParameterException,
+        "does not support a desired count for services",
+    ),
     "code deploy": (
         {"deploymentController": {"type": "CODE_DEPLOY"}},
         UnsupportedFeatureException,
