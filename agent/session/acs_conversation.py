@@ -12,7 +12,7 @@ from agent.protocol import acs
 from agent.protocol.envelope import UnknownMessage
 from agent.protocol.extensions import HelloMessage
 from agent.session import acs_rules
-from agent.session.engine_port import EnginePort
+from agent.session.engine_port import Orders
 from agent.session.websocket import ConnectionEnded
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class ManifestMark:
 class Conversation:
     """One connection's memory, and a handler for each type of message. They must come one by one."""
 
-    def __init__(self, identity: IdentityFile, mark: ManifestMark, engine: EnginePort) -> None:
+    def __init__(self, identity: IdentityFile, mark: ManifestMark, engine: Orders) -> None:
         self._identity = identity
         self._mark = mark
         self._engine = engine

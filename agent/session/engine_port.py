@@ -28,16 +28,8 @@ class Changes(Protocol):
         ...
 
 
-class EnginePort(Protocol):
-    """The engine as the sessions see it."""
-
-    @property
-    def changes(self) -> Changes: ...
-
-    @property
-    def docker_version(self) -> str | None:
-        """The version of the container engine, such as ``20.10.24``; None while it is not known."""
-        ...
+class Orders(Protocol):
+    """What a controller's messages ask of the engine."""
 
     async def accept(self, tasks: Sequence[acs.Task]) -> tuple[RejectedTask, ...]:
         """Take over desired state, stops first; durable when it returns. Known ARNs only move forward.
@@ -52,6 +44,22 @@ class EnginePort(Protocol):
 
     def known_tasks(self) -> tuple[KnownTask, ...]:
         """Every task that the agent knows, stopped ones whose end is not acknowledged included."""
+        ...
+
+    def set_credentials(self, message: acs.IAMRoleCredentialsMessage) -> bool:
+        """Keep the credentials of a task's role. False if the task is not known."""
+        ...
+
+
+class EnginePort(Orders, Protocol):
+    """The engine as the sessions see it."""
+
+    @property
+    def changes(self) -> Changes: ...
+
+    @property
+    def docker_version(self) -> str | None:
+        """The version of the container engine, such as ``20.10.24``; None while it is not known."""
         ...
 
     async def healthy(self) -> bool:
@@ -76,8 +84,4 @@ class EnginePort(Protocol):
 
     async def wait_for_disk_change(self) -> None:
         """Return when something about the disks has changed since the last return."""
-        ...
-
-    def set_credentials(self, message: acs.IAMRoleCredentialsMessage) -> bool:
-        """Keep the credentials of a task's role. False if the task is not known."""
         ...

@@ -1,7 +1,7 @@
 """`homeport wire`: what passes between the controller and its agents."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ from controller.cli.client import Client
 from controller.cli.errors import CommandFailed, ExitCode
 from controller.cli.options import data_dir_option
 from controller.cli.profile import load_profile
+from controller.cli.replay import judgements
 from controller.wire.records import WIRE_PATH, UnreadableRecord, WireRecord, line_of, record_of
 from controller.wire.sequence import HEARTBEATS, Sequence, Step, line, tasks_of
 
+_NONE: Mapping[int, str] = {}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -45,7 +47,9 @@ def wire(
     cluster, instance, sender (agent, controller), type, message, call (the API's request id) and dropped (how
     many were lost before it, because they were not read in time).
 
-    A recording is such lines, of whatever passes at the instances that are watched, shown or not.
+    A recording is such lines, of whatever passes at the instances that are watched, shown or not. As it is
+    replayed, it is put to the rules of our agent and of the controller, and each answer or order that does
+    not follow from them is shown with what they say.
 
     \b
     Examples:
@@ -61,7 +65,11 @@ def wire(
     choice = _Choice(last_segment(task), heartbeats or as_json, as_json)
     if replay:
         instance = last_segment(instance)
-        choice.show(each for each in _recorded(replay) if each.instance.startswith(instance))
+        found = {} if as_json else judgements(replay)
+        choice.show((each for each in _recorded(replay) if each.instance.startswith(instance)), found)
+        if found:
+            agreed = sum(1 for each in found.values() if not each)
+            click.echo(f"our rules agree with {agreed} of {len(found)} answers and orders", err=True)
         return
     client = Client(load_profile(data_dir))
     lines = client.stream(f"{WIRE_PATH}?instance={quote(_whole_id(client, instance), safe='')}")
@@ -143,13 +151,15 @@ class _Choice:
     heartbeats: bool
     as_json: bool
 
-    def show(self, records: Iterable[WireRecord]) -> None:
-        """Print what is chosen of the records, as they come."""
+    def show(self, records: Iterable[WireRecord], objections: Mapping[int, str] = _NONE) -> None:
+        """Print what is chosen of the records, as they come, with what the rules have against them."""
         sequence = Sequence()
         for record in records:
             step = sequence.step(record)
             if self._wants(step):
                 self._print(step)
+                if objection := objections.get(step.record.number):
+                    click.echo(f"    but by our rules: {objection}")
 
     def _wants(self, step: Step) -> bool:
         named = tasks_of(step.record) | (tasks_of(step.answers) if step.answers else frozenset())

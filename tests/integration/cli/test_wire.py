@@ -12,6 +12,8 @@ from tests.integration.cli.test_up import connected, kill_and_see_restarted
 from tests.support.fixtures import TrackProcess
 from tests.support.processes import HOMEPORT, UpProcess, clean_environment, wait_until
 
+RECORDING = "day.jsonl"
+
 
 @pytest.fixture
 def up(data_dir: Path, processes: TrackProcess, cluster_name: str) -> UpProcess:
@@ -29,7 +31,15 @@ def wire(up: UpProcess, data_dir: Path, tmp_path: Path) -> Iterator[Path]:
     output = tmp_path / "wire.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [HOMEPORT, "wire", "--heartbeats", "--data-dir", str(data_dir)],
+            [
+                HOMEPORT,
+                "wire",
+                "--heartbeats",
+                "--data-dir",
+                str(data_dir),
+                "--record",
+                str(tmp_path / RECORDING),
+            ],
             stdout=file,
             stderr=subprocess.STDOUT,
             env=clean_environment() | {"PYTHONUNBUFFERED": "1"},
@@ -51,6 +61,17 @@ def test_the_return_of_a_killed_agent_is_seen_from_its_registration_on(up: UpPro
     text = wire.read_text()
     order = ["DiscoverPollEndpoint", "HelloMessage", "TaskInventoryMessage", "TaskManifestMessage"]
     assert sorted(order, key=text.index) == order
+    again = subprocess.run(
+        [HOMEPORT, "wire", "--heartbeats", "--replay", str(wire.parent / RECORDING)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env=clean_environment(),
+    )
+    assert again.stdout.startswith(text)
+    assert "but by our rules" not in again.stdout
+    assert "our rules agree with " in again.stderr
 
 
 def _of(wire: Path, kind: str, containing: str = "") -> str:

@@ -18,8 +18,9 @@ from tests.unit.cli.conftest import StandInController, ecs, write_profile
 from tests.unit.wire.samples import TASK, record
 
 HEARTBEAT = record(1, "controller", "HeartbeatMessage", messageId="h")
-PAYLOAD = record(2, "controller", "PayloadMessage", messageId="p", tasks=[{"arn": TASK}])
-OTHER = record(3, "controller", "PayloadMessage", messageId="o", tasks=[{"arn": "task/other"}])
+WHERE = {"clusterArn": "cluster", "containerInstanceArn": "instance"}
+PAYLOAD = record(2, "controller", "PayloadMessage", messageId="p", tasks=[{"arn": TASK}], **WHERE)
+OTHER = record(3, "controller", "PayloadMessage", messageId="o", tasks=[{"arn": "task/other"}], **WHERE)
 ACK = record(4, "agent", "AckRequest", messageId="p")
 OTHER_ACK = record(5, "agent", "AckRequest", messageId="o")
 ALL = (HEARTBEAT, PAYLOAD, OTHER, ACK, OTHER_ACK)
@@ -120,6 +121,7 @@ def test_a_recording_has_everything_and_shows_the_same_without_a_controller(tmp_
     again = CliRunner().invoke(main, ["wire", "--task", TASK, "--replay", str(recording)])
     assert again.exit_code == 0
     assert again.stdout == live.stdout != ""
+    assert "our rules agree with 4 of 4 answers and orders" in again.stderr
     assert numbers("--replay", str(recording), "--heartbeats") == [1, 2, 3, 4, 5]
 
 
@@ -152,3 +154,23 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path, arguments: list[s
     result = CliRunner().invoke(main, ["wire", *given])
     assert result.exit_code != 0
     assert said in result.stderr
+
+
+def test_what_does_not_follow_from_the_rules_is_shown_with_what_they_say(tmp_path: Path) -> None:
+    recording = tmp_path / "day.jsonl"
+    again = replace(PAYLOAD, number=6, message={**PAYLOAD.message, "messageId": "q"})
+    recording.write_bytes(b"".join(map(line_of, (PAYLOAD, OTHER_ACK, ACK, again))))
+    result = CliRunner().invoke(main, ["wire", "--replay", str(recording)])
+    lines = result.stdout.splitlines()
+    assert lines[2] == "    but by our rules: AckRequest p"
+    assert lines[5] == f"    but by our rules: nothing is to be sent of {'a' * 32}"
+    assert "agree with 2 of 4" in result.stderr
+    as_json = CliRunner().invoke(main, ["wire", "--json", "--replay", str(recording)])
+    assert as_json.stdout.encode() == recording.read_bytes()
+
+
+def test_what_is_no_recording_is_not_replayed(tmp_path: Path) -> None:
+    (tmp_path / "day.jsonl").write_text("{}\n")
+    result = CliRunner().invoke(main, ["wire", "--replay", str(tmp_path / "day.jsonl")])
+    assert result.exit_code == 1
+    assert "cannot be replayed" in result.stderr
