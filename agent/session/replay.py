@@ -179,7 +179,7 @@ async def replay(lines: Iterable[bytes | str], folder: Path) -> AsyncIterator[Ju
         passed = decoder.decode(line)
         if passed.instance not in instances:
             home = folder / str(len(instances))
-            home.mkdir()
+            home.mkdir(parents=True)
             instances[passed.instance] = ReplayedInstance(IdentityFile.load(home, "replayed", "replayed"))
         judgement = await instances[passed.instance].pass_on(passed)
         if judgement is not None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from agent.protocol import acs, extensions, tcs
 from agent.protocol.signing import Credentials
+from agent.session.replay import replay as agent_replay
 from controller.wire import desk
 from controller.wire.records import WIRE_PATH, WireRecord, record_of
+from controller.wire.replay import replay as gateway_replay
 from controller.wire.sequence import Sequence, Step
 from tests.integration.gateway.harness import PATIENCE_S, World, connected, eventually
 from tests.unit.gateway.samples import INSTANCE_ID, arn, container, definition, task
@@ -93,6 +96,34 @@ async def test_the_messages_of_our_agent_and_its_telemetry_are_seen(world: World
             published = await watching.record("PublishMetricsRequest")
             assert (await watching.step("AckPublishMetric")).answers == published
         assert b"AWS4-HMAC" not in watching.text
+
+
+async def test_what_was_seen_of_an_ecs_agent_follows_from_our_rules(world: World, tmp_path: Path) -> None:
+    await world.put(task())
+    async with watched(world) as watching, connected(world, world.acs_url()) as agent:
+        payload = await agent.receive(acs.PayloadMessage)
+        await agent.acknowledge(payload)
+        manifest = await agent.receive(acs.TaskManifestMessage)
+        await agent.acknowledge(manifest)
+        stray = (acs.TaskIdentifier(task_arn=arn(9), desired_status="STOPPED"),)
+        await agent.say(
+            acs.TaskStopVerificationMessage(message_id=manifest.message_id, stop_candidates=stray)
+        )
+        seen = await watching.record("TaskStopVerificationAck")
+        assert seen.message.get("stopTasks", []) == []
+    lines = [line for line in watching.text.splitlines() if line.strip()]
+    sent = list(gateway_replay(lines))
+    assert len(sent) == 3
+    assert all(each.agrees for each in sent)
+    said = [each async for each in agent_replay(lines, tmp_path / "replayed")]
+    (objected,) = [each for each in said if not each.agrees]
+    # The stray task was there before the recording began, and an ECS agent tells no inventory.
+    assert record_of(lines[_position(lines, objected.number)]).type == "TaskStopVerificationMessage"
+    assert len(said) > 2
+
+
+def _position(lines: list[bytes], number: int) -> int:
+    return next(i for i, line in enumerate(lines) if record_of(line).number == number)
 
 
 async def test_nobody_but_an_administrator_may_watch(world: World) -> None:
