@@ -146,3 +146,12 @@ async def test_calls_that_are_no_agents_or_no_instances_are_not_shown(tap: WireT
         tap.call(call("SubmitTaskStateChange", {"task": "unknown"}))
         tap.call(ApiCall("r", AGENT, "CreateCluster", "OK", 0.0, b"no JSON", b""))
         assert await shown(watcher, 0) == []
+
+
+async def test_a_renewal_of_credentials_is_shown_without_the_new_secret(tap: WireTap) -> None:
+    own = Caller("arn:agent", "AKID", "agent", "default", instance=INSTANCE_ID)
+    renewal = call("RenewAgentCredentials", {"exchangeId": "e", "secretAccessKey": "s3cr3t"}, caller=own)
+    with tap.watching(INSTANCE_ID) as watcher:
+        tap.call(renewal)
+        asked, _ = await shown(watcher, 2)
+    assert asked.message == {"exchangeId": "e", "secretAccessKey": "***"}
