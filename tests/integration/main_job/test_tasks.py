@@ -162,9 +162,12 @@ def test_containers_of_a_task_live_and_end_together(homeport: Homeport) -> None:
 
 
 def test_a_host_port_goes_to_one_task_and_the_next_is_told_why_not(homeport: Homeport) -> None:
-    definition = homeport.register(
-        "port", {"command": ["sleep", "600"], "portMappings": [{"containerPort": 80, "hostPort": 18081}]}
-    )
+    container = {
+        "command": ["sleep", "600"],
+        "stopTimeout": 2,
+        "portMappings": [{"containerPort": 80, "hostPort": 18081}],
+    }
+    definition = homeport.register("port", container)
     first = homeport.run_task(definition)
     homeport.wait_for_status(first, "RUNNING")
     answer = homeport.ecs("RunTask", taskDefinition=definition)
