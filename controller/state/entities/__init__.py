@@ -1,0 +1,153 @@
+"""What the controller knows: one frozen, typed record a thing.
+
+Every record is immutable; a change is a new record put in a transaction. Records hold facts and decisions
+only. Whatever follows from them (ARNs, counts, remaining resources, a task's lastStatus) is computed where it
+is needed and never stored.
+
+New fields are added with a default. Any other change of a record is a migration and raises its kind's
+`codec_version`.
+"""
+
+from controller.state.entities.access import (
+    AccessKey,
+    AccountSetting,
+    JoinExchange,
+    JoinToken,
+    Role,
+    Secret,
+    SecretVersion,
+    TaskRole,
+    account_setting_key,
+)
+from controller.state.entities.clusters import (
+    Attribute,
+    CapacityProvider,
+    CapacityProviderStatus,
+    Cluster,
+    ClusterStatus,
+    ContainerInstance,
+    InstanceConnection,
+    InstanceStatus,
+    QuarantinedTask,
+    instance_key,
+)
+from controller.state.entities.record import (
+    Document,
+    Entity,
+    Tag,
+)
+from controller.state.entities.services import (
+    CircuitBreakerCount,
+    Deployment,
+    DeploymentStatus,
+    RolloutState,
+    SchedulingStrategy,
+    Service,
+    ServiceDeploymentStatus,
+    ServiceStatus,
+    StabilityStatus,
+    TaskOwner,
+    TaskSet,
+    TaskSetStatus,
+    deployment_key,
+    service_key,
+    task_set_key,
+)
+from controller.state.entities.task_definitions import (
+    TaskDefinition,
+    TaskDefinitionFamily,
+    TaskDefinitionStatus,
+    task_definition_key,
+)
+from controller.state.entities.tasks import (
+    DesiredStatus,
+    Disposition,
+    HealthStatus,
+    ManagedAgent,
+    NetworkBinding,
+    NetworkInterface,
+    ReportedStatus,
+    RunTaskToken,
+    StopCode,
+    Task,
+    TaskContainer,
+    task_key,
+)
+
+KINDS: tuple[type[Entity], ...] = (
+    Cluster,
+    TaskDefinitionFamily,
+    TaskDefinition,
+    ContainerInstance,
+    InstanceConnection,
+    Task,
+    Service,
+    Deployment,
+    TaskSet,
+    QuarantinedTask,
+    RunTaskToken,
+    CapacityProvider,
+    AccountSetting,
+    AccessKey,
+    JoinToken,
+    TaskRole,
+    Secret,
+)
+"""Every kind of record that the state holds."""
+
+__all__ = [
+    "KINDS",
+    "AccessKey",
+    "AccountSetting",
+    "Attribute",
+    "CapacityProvider",
+    "CapacityProviderStatus",
+    "CircuitBreakerCount",
+    "Cluster",
+    "ClusterStatus",
+    "ContainerInstance",
+    "Deployment",
+    "DeploymentStatus",
+    "DesiredStatus",
+    "Disposition",
+    "Document",
+    "Entity",
+    "HealthStatus",
+    "InstanceConnection",
+    "InstanceStatus",
+    "JoinExchange",
+    "JoinToken",
+    "ManagedAgent",
+    "NetworkBinding",
+    "NetworkInterface",
+    "QuarantinedTask",
+    "ReportedStatus",
+    "Role",
+    "RolloutState",
+    "RunTaskToken",
+    "SchedulingStrategy",
+    "Secret",
+    "SecretVersion",
+    "Service",
+    "ServiceDeploymentStatus",
+    "ServiceStatus",
+    "StabilityStatus",
+    "StopCode",
+    "Tag",
+    "Task",
+    "TaskContainer",
+    "TaskDefinition",
+    "TaskDefinitionFamily",
+    "TaskDefinitionStatus",
+    "TaskOwner",
+    "TaskRole",
+    "TaskSet",
+    "TaskSetStatus",
+    "account_setting_key",
+    "deployment_key",
+    "instance_key",
+    "service_key",
+    "task_definition_key",
+    "task_key",
+    "task_set_key",
+]
