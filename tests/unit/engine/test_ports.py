@@ -107,7 +107,7 @@ def test_host_ports_in_a_row_avoid_what_is_in_use_and_what_is_reserved() -> None
 
 
 def test_ranges_chosen_one_after_the_other_do_not_meet() -> None:
-    ranges = HostPortRanges((42000, 42999), frozenset)
+    ranges = HostPortRanges((22000, 22999), frozenset)
     first, second = ranges.choose(5, "udp"), ranges.choose(5, "udp")
 
     assert second >= first + 5
@@ -115,14 +115,14 @@ def test_ranges_chosen_one_after_the_other_do_not_meet() -> None:
 
 def test_where_there_is_no_row_of_that_length_it_is_said() -> None:
     with pytest.raises(HostPortTakenError, match="a host port is unavailable: no 5 free tcp ports"):
-        HostPortRanges((42000, 42003), frozenset).choose(5, "tcp")
+        HostPortRanges((22000, 22003), frozenset).choose(5, "tcp")
 
 
 def test_a_search_goes_round_to_where_it_began() -> None:
-    ranges = HostPortRanges((42100, 42103), frozenset)
+    ranges = HostPortRanges((22100, 22103), frozenset)
     ranges.choose(3, "tcp")
 
-    assert ranges.choose(3, "tcp") == 42100
+    assert ranges.choose(3, "tcp") == 22100
 
 
 def test_the_kernels_range_holds_unless_another_is_set(tmp_path: Path) -> None:
