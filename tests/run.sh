@@ -19,10 +19,11 @@ ENVIRONMENT=.venv
 AWS_ENVIRONMENT=.venv-aws
 export HOMEPORT_TEST_AWS=$PWD/$AWS_ENVIRONMENT/bin/aws
 SCRATCH=$(mktemp -d)
-FAILED=()
+BESIDE=
 
 clean_up() {
     explain_end $?
+    [ -z "$BESIDE" ] || kill -- "-$BESIDE" 2>/dev/null || true
     stop_engine_if_started
     rm -rf "$SCRATCH"
 }
@@ -47,7 +48,12 @@ check() {
     local title=$1
     shift
     step "$title"
-    "$@" </dev/null || FAILED+=("$title")
+    "$@" </dev/null || failed "$title"
+}
+
+# failed TITLE: remember for the end that this failed.
+failed() {
+    echo "Failed: $1" >>"$SCRATCH/failed"
 }
 
 # run_pytest ARGUMENTS…: pytest without the settings that point AWS clients at the outside world.
@@ -61,8 +67,31 @@ run_pytest() {
 suite() {
     [ -n "$(find "tests/$1" -name 'test_*.py' -print -quit 2>/dev/null)" ] || return 0
     step "Tests: $1"
-    run_pytest "tests/$1" 2>&1 | tee "$SCRATCH/output" || FAILED+=("Tests: $1")
-    grep -E '^=+ .* in [0-9.]+s' "$SCRATCH/output" | tail -n 1 >>"$SCRATCH/closing-lines" || true
+    run_pytest "tests/$1" 2>&1 | tee "$SCRATCH/$1" || failed "Tests: $1"
+    grep -E '^=+ .* in [0-9.]+s' "$SCRATCH/$1" | tail -n 1 >>"$SCRATCH/closing-lines" || true
+}
+
+# suites KIND…: one after another.
+suites() {
+    local kind
+    for kind in "$@"; do
+        suite "$kind"
+    done
+}
+
+# run_beside KIND…: these suites in the background, in a process group of their own; finish_beside waits for them
+# and shows them.
+run_beside() {
+    set -m
+    suites "$@" >"$SCRATCH/beside" 2>&1 &
+    BESIDE=$!
+    set +m
+}
+
+finish_beside() {
+    wait "$BESIDE"
+    BESIDE=
+    cat "$SCRATCH/beside"
 }
 
 # closing_line: one line for all suites, in pytest's own form.
@@ -96,14 +125,16 @@ check "Format" "$ENVIRONMENT/bin/ruff" format --check .
 check "Types" "$ENVIRONMENT/bin/mypy" --strict
 check "House rules" "$ENVIRONMENT/bin/lint-imports"
 check "Shell scripts" shellcheck -x deploy/*.sh deploy/lib/*.sh tests/run.sh tests/installer/*.sh .ci/run
-for kind in unit integration conformance chaos console benchmarks; do
-    suite "$kind"
-done
+# Those that need no engine, beside those that mostly wait for one. Benchmarks have the machine to themselves.
+run_beside unit conformance chaos
+suites integration console
+finish_beside
+suite benchmarks
 
 step "Result"
 closing_line
-if [ ${#FAILED[@]} -gt 0 ]; then
-    printf 'Failed: %s\n' "${FAILED[@]}"
+if [ -s "$SCRATCH/failed" ]; then
+    cat "$SCRATCH/failed"
     SAY_EXPLAINED=yes
     exit 1
 fi
