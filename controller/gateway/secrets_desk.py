@@ -8,6 +8,7 @@ most for the agent to read, so that an agent that asks for much costs little.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -49,16 +50,15 @@ class SecretsDesk:
         self._resolver = resolver
         self._instance_key = instance.key
         self._send = send
-        self._waiting: asyncio.Queue[TaskSecretsRequest] = asyncio.Queue(MAX_WAITING)
+        self._waiting: deque[TaskSecretsRequest] = deque()
         self._clerks: set[asyncio.Task[None]] = set()
 
     def ask(self, request: TaskSecretsRequest) -> None:
         """Take a request in."""
-        try:
-            self._waiting.put_nowait(request)
-        except asyncio.QueueFull:
+        if len(self._waiting) >= MAX_WAITING:
             log.warning("secrets_request_dropped", instance=self._instance_key, task=request.task_arn)
             return
+        self._waiting.append(request)
         if len(self._clerks) < AT_A_TIME:
             clerk = asyncio.create_task(self._work(), name=f"secrets for {self._instance_key}")
             self._clerks.add(clerk)
@@ -70,8 +70,8 @@ class SecretsDesk:
             clerk.cancel()
 
     async def _work(self) -> None:
-        while not self._waiting.empty():
-            request = self._waiting.get_nowait()
+        while self._waiting:
+            request = self._waiting.popleft()
             await self._send(await self._answer(request))
 
     def _ended(self, clerk: asyncio.Task[None]) -> None:
