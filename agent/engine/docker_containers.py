@@ -1,6 +1,6 @@
 """The Docker engine's calls about containers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -84,19 +84,15 @@ class ContainerCalls(Calls):
 
     async def inspect(self, name: str) -> ContainerInspection:
         """The container's state now. Raises ``NoSuchContainerError`` if it is gone."""
-        request = partial(
-            self._json,
-            "GET",
-            f"/containers/{name}/json",
-            limit=self._limits.inspect,
-            error=CannotInspectContainerError,
-            errors={404: NoSuchContainerError},
-        )
-        return inspection_from_engine(await self._call(self._look, "inspect", request, priority=URGENT))
+        answer = await self._call(self._look, "inspect", self._container(name), priority=URGENT)
+        return inspection_from_engine(answer)
 
     async def details(self, name: str) -> ContainerDetails:
         """What task metadata tells of a container. Raises ``NoSuchContainerError`` if it is gone."""
-        request = partial(
+        return details_from_engine(await self._call(self._look, "details", self._container(name)))
+
+    def _container(self, name: str) -> Callable[[], Any]:
+        return partial(
             self._json,
             "GET",
             f"/containers/{name}/json",
@@ -104,7 +100,6 @@ class ContainerCalls(Calls):
             error=CannotInspectContainerError,
             errors={404: NoSuchContainerError},
         )
-        return details_from_engine(await self._call(self._look, "details", request))
 
     async def list_containers(self, *labels: str) -> tuple[ContainerListing, ...]:
         """Every container, running or not, that carries all of ``labels`` (each ``key`` or ``key=value``)."""

@@ -7,6 +7,7 @@ stopped, and nothing for impossible. Work waits until the engine answers again.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from itertools import chain, repeat
 from typing import TypeVar
 
 import structlog
@@ -54,10 +55,9 @@ class EnginePresence:
         """Look for an engine that is away until it is back, for ever."""
         while True:
             await self._away.wait()
-            for pause in (*_LOOK_AGAIN_S, None):
-                if await self.check():
-                    break
-                await asyncio.sleep(_LOOK_AGAIN_S[-1] if pause is None else pause)
+            pauses = chain(_LOOK_AGAIN_S, repeat(_LOOK_AGAIN_S[-1]))
+            while not await self.check():
+                await asyncio.sleep(next(pauses))
 
     async def outlast(
         self,
